@@ -1,0 +1,139 @@
+//! Instants: UTC, whole microseconds, RFC 3339 with a `Z`. Both databases keep exactly that much.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// An instant in UTC, cut to whole microseconds when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "diesel", derive(diesel::AsExpression, diesel::FromSqlRow))]
+#[cfg_attr(feature = "diesel", diesel(sql_type = diesel::sql_types::Timestamp))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = "date-time"))]
+pub struct Timestamp(NaiveDateTime);
+
+/// A text that is not an RFC 3339 instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not an instant: expected RFC 3339 such as 2026-05-04T08:11:12Z")]
+pub struct InvalidTimestamp {
+    text: String,
+}
+
+impl Timestamp {
+    /// The microsecond that `micros` counts from 1970-01-01T00:00:00Z, if the calendar reaches it.
+    #[must_use]
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        DateTime::from_timestamp_micros(micros).map(Self::from)
+    }
+
+    #[must_use]
+    pub fn unix_micros(self) -> i64 {
+        self.0.and_utc().timestamp_micros()
+    }
+
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.and_utc().timestamp()
+    }
+
+    #[must_use]
+    pub fn utc(self) -> DateTime<Utc> {
+        self.0.and_utc()
+    }
+
+    /// The UTC calendar day.
+    #[must_use]
+    pub fn day(self) -> NaiveDate {
+        self.0.date()
+    }
+
+    /// This instant moved by `delta`; stays put where the calendar ends.
+    #[must_use]
+    pub fn plus(self, delta: TimeDelta) -> Self {
+        self.0.checked_add_signed(delta).map_or(self, Self)
+    }
+
+    /// `self − earlier`, negative when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> TimeDelta {
+        self.0.signed_duration_since(earlier.0)
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(at: DateTime<Utc>) -> Self {
+        use chrono::SubsecRound;
+        Self(at.naive_utc().trunc_subsecs(6))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        DateTime::parse_from_rfc3339(text)
+            .map(|at| at.with_timezone(&Utc).into())
+            .map_err(|_| InvalidTimestamp { text: text.chars().take(60).collect() })
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+    fn try_from(text: String) -> Result<Self, InvalidTimestamp> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(at: Timestamp) -> String {
+        at.to_string()
+    }
+}
+
+#[cfg(feature = "diesel")]
+mod column {
+    use super::{NaiveDateTime, Timestamp};
+    use diesel::backend::Backend;
+    use diesel::deserialize::{self, FromSql};
+    use diesel::serialize::{self, Output, ToSql};
+    use diesel::sql_types;
+
+    impl<DB: Backend> ToSql<sql_types::Timestamp, DB> for Timestamp
+    where
+        NaiveDateTime: ToSql<sql_types::Timestamp, DB>,
+    {
+        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+            self.0.to_sql(out)
+        }
+    }
+
+    impl<DB: Backend> FromSql<sql_types::Timestamp, DB> for Timestamp
+    where
+        NaiveDateTime: FromSql<sql_types::Timestamp, DB>,
+    {
+        fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+            NaiveDateTime::from_sql(bytes).map(Self)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_utc_to_the_microsecond() {
+        let at: Timestamp = "2026-05-04T10:11:12.123456789+02:00".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-05-04T08:11:12.123456Z");
+        assert_eq!(Timestamp::from_unix_micros(at.unix_micros()), Some(at));
+        assert!("2026-05-04".parse::<Timestamp>().is_err());
+    }
+}
