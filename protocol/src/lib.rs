@@ -5,9 +5,16 @@
 //! and headquarters must take alike (is this checklist complete? is this point inside the fence?
 //! what does this photo say?) lives here once too.
 
+pub mod canonical;
 pub mod checklist;
 pub mod digest;
+pub mod envelope;
 pub mod ids;
+pub mod merkle;
 pub mod photo;
 pub mod place;
+pub mod problem;
+pub mod record;
+pub mod sync;
 pub mod time;
+pub mod visit;

@@ -1,1 +1,4 @@
-//! (in the making)
+//! Photos.
+use serde::{Deserialize, Serialize};
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoFacts(pub String);

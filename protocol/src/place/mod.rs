@@ -1,1 +1,4 @@
-//! (in the making)
+//! Places.
+use serde::{Deserialize, Serialize};
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fix(pub String);

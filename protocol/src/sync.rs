@@ -1,0 +1,352 @@
+//! The sync wire between a device and headquarters, and the pure plan of one sync.
+//!
+//! Records go first, then sealed files, smallest first, each from the last byte the server holds.
+//! Nothing here knows about HTTP or files.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::ids::{DeviceId, UserId};
+use crate::time::Timestamp;
+use crate::visit::VisitPacket;
+
+/// The version of this wire; sent by the client in [`PROTOCOL_HEADER`].
+pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_HEADER: &str = "endcheck-protocol";
+/// Records in one request at most.
+pub const MAX_RECORDS: usize = 200;
+/// Bytes of one request's records at most, before compression.
+pub const MAX_RECORDS_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one sealed file at most.
+pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What headquarters holds of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SyncHead {
+    pub server_at: Timestamp,
+    /// Records held, quarantined ones included.
+    pub records_held: u64,
+    /// The one with the highest `seq`, the latest received where a fork has two.
+    pub newest: Option<HeldRecord>,
+    /// Sealed files that a record names and headquarters does not yet hold, by sealed hash.
+    pub awaited: Vec<Sha256>,
+    /// Uploads under way that this device may resume.
+    pub uploads: Vec<OpenUpload>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldRecord {
+    pub seq: u64,
+    pub hash: Sha256,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpenUpload {
+    /// As the device named it when it created the upload.
+    pub sealed_sha256: Sha256,
+    /// Path of the upload.
+    pub location: String,
+    pub offset_bytes: u64,
+    pub size_bytes: u64,
+}
+
+/// Headquarters' answer to one record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordAnswer {
+    /// SHA-256 of the envelope's bytes as received.
+    pub hash: Sha256,
+    pub outcome: RecordOutcome,
+    /// Position of the record's entry in the log.
+    pub log_index: u64,
+    /// Why it was quarantined, and what the inspector can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum RecordOutcome {
+    Accepted,
+    /// The same bytes were held before; nothing changed.
+    Held,
+    /// Kept as it came, logged, and set aside for a person to look at.
+    Quarantined,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Quarantine {
+    pub code: String,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordAnswers {
+    pub server_at: Timestamp,
+    pub answers: Vec<RecordAnswer>,
+}
+
+/// Receipts for one device, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReceiptPage {
+    /// Signed envelopes holding a [`Receipt`], each as text.
+    pub receipts: Vec<String>,
+    /// Where the next page begins; the same as asked when there is nothing newer.
+    pub cursor: i64,
+    pub more: bool,
+}
+
+/// What headquarters signs about a record or a file it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Receipt {
+    /// The record stands in the log.
+    Record {
+        device: DeviceId,
+        record: Sha256,
+        quarantined: bool,
+        log_index: u64,
+        /// The entry's salt in hex: with it the holder can show that the entry commits to the record.
+        salt: String,
+        logged_at: Timestamp,
+    },
+    /// The file was opened, checked against the record's digest and is durable. This receipt alone
+    /// lets the device delete its copy.
+    File {
+        device: DeviceId,
+        record: Sha256,
+        sha256: Sha256,
+        sealed_sha256: Sha256,
+        size_bytes: u64,
+        stored_at: Timestamp,
+        log_index: u64,
+        salt: String,
+    },
+}
+
+/// Visits that changed for the inspector since a cursor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PullPage {
+    pub server_at: Timestamp,
+    pub visits: Vec<VisitPacket>,
+    pub cursor: String,
+    pub more: bool,
+}
+
+/// A device asks to be enrolled with a one-time code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolDevice {
+    pub code: String,
+    /// What people will call the device.
+    pub name: String,
+    /// Ed25519 public key that will sign client assertions, base64.
+    pub sign_in_key: String,
+    /// Ed25519 public keys that will sign records, base64, at least one.
+    pub record_keys: Vec<String>,
+    pub agent: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Enrolment {
+    /// A signed envelope holding a [`DeviceCertificate`], as text.
+    pub certificate: String,
+}
+
+/// What headquarters signs about a device, and all that the device needs to work alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceCertificate {
+    pub schema: String,
+    pub org: String,
+    pub device: DeviceId,
+    pub name: String,
+    pub inspector: UserId,
+    pub inspector_name: String,
+    /// Fingerprint of the key that signs client assertions.
+    pub sign_in_key: Sha256,
+    pub record_keys: Vec<RecordKey>,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// age recipients that every file is sealed to: headquarters and escrow.
+    pub recipients: Vec<String>,
+}
+
+pub const CERTIFICATE_SCHEMA: &str = "endcheck-device-certificate-1";
+
+/// A record key and the UTC days it may sign on, both included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordKey {
+    pub fingerprint: Sha256,
+    pub first_day: chrono::NaiveDate,
+    pub last_day: chrono::NaiveDate,
+}
+
+/// A device tells what it holds unsent, so that headquarters knows what is at stake if it is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Inventory {
+    pub unsent_records: u64,
+    pub unsent_files: u64,
+    pub unsent_bytes: u64,
+}
+
+/// A record on the device that headquarters has not answered for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentRecord {
+    pub seq: u64,
+    pub hash: Sha256,
+    pub size_bytes: usize,
+}
+
+/// A sealed file on the device without a file receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentFile {
+    pub sealed_sha256: Sha256,
+    pub size_bytes: u64,
+}
+
+/// One step of a sync; each can be repeated without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Send these records, by hash, in chain order.
+    SendRecords(Vec<Sha256>),
+    /// Send a file from its first byte.
+    CreateUpload { sealed_sha256: Sha256, size_bytes: u64 },
+    /// Send a file from the offset that the server holds.
+    ResumeUpload { sealed_sha256: Sha256, location: String, offset_bytes: u64, size_bytes: u64 },
+}
+
+/// Plans one sync: records in chain order and in batches within the limits, then files, smallest
+/// first, resuming where the server says it stands.
+#[must_use]
+pub fn plan(records: &[UnsentRecord], files: &[UnsentFile], head: &SyncHead) -> Vec<Operation> {
+    let mut operations = plan_records(records);
+    let mut files: Vec<&UnsentFile> = files.iter().collect();
+    files.sort_by(|a, b| (a.size_bytes, &a.sealed_sha256).cmp(&(b.size_bytes, &b.sealed_sha256)));
+    operations.extend(files.into_iter().map(|file| {
+        let held = head
+            .uploads
+            .iter()
+            .filter(|upload| {
+                upload.sealed_sha256 == file.sealed_sha256 && upload.size_bytes == file.size_bytes
+            })
+            .max_by_key(|upload| upload.offset_bytes);
+        match held {
+            Some(upload) => Operation::ResumeUpload {
+                sealed_sha256: file.sealed_sha256.clone(),
+                location: upload.location.clone(),
+                offset_bytes: upload.offset_bytes,
+                size_bytes: file.size_bytes,
+            },
+            None => Operation::CreateUpload {
+                sealed_sha256: file.sealed_sha256.clone(),
+                size_bytes: file.size_bytes,
+            },
+        }
+    }));
+    operations
+}
+
+fn plan_records(records: &[UnsentRecord]) -> Vec<Operation> {
+    let mut records: Vec<&UnsentRecord> = records.iter().collect();
+    records.sort_by_key(|record| record.seq);
+    let mut operations = Vec::new();
+    let mut batch = Vec::new();
+    let mut batch_bytes = 0;
+    for record in records {
+        if batch.len() == MAX_RECORDS
+            || (!batch.is_empty() && batch_bytes + record.size_bytes >= MAX_RECORDS_BYTES)
+        {
+            operations.push(Operation::SendRecords(std::mem::take(&mut batch)));
+            batch_bytes = 0;
+        }
+        batch_bytes += record.size_bytes + 1;
+        batch.push(record.hash.clone());
+    }
+    if !batch.is_empty() {
+        operations.push(Operation::SendRecords(batch));
+    }
+    operations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(uploads: Vec<OpenUpload>) -> SyncHead {
+        SyncHead {
+            server_at: "2026-05-04T08:00:00Z".parse().unwrap(),
+            records_held: 0,
+            newest: None,
+            awaited: Vec::new(),
+            uploads,
+        }
+    }
+
+    fn record(seq: u64, size_bytes: usize) -> UnsentRecord {
+        UnsentRecord { seq, hash: Sha256::of(&seq.to_be_bytes()), size_bytes }
+    }
+
+    fn file(name: &str, size_bytes: u64) -> UnsentFile {
+        UnsentFile { sealed_sha256: Sha256::of(name.as_bytes()), size_bytes }
+    }
+
+    #[test]
+    fn records_go_first_then_files_smallest_first_from_the_byte_held() {
+        let upload = OpenUpload {
+            sealed_sha256: Sha256::of(b"big"),
+            location: "/api/v1/files/1".to_owned(),
+            offset_bytes: 700,
+            size_bytes: 1000,
+        };
+        let planned = plan(
+            &[record(4, 10), record(3, 10)],
+            &[file("big", 1000), file("small", 9)],
+            &head(vec![upload]),
+        );
+        assert_eq!(
+            planned,
+            vec![
+                Operation::SendRecords(vec![record(3, 0).hash, record(4, 0).hash]),
+                Operation::CreateUpload { sealed_sha256: Sha256::of(b"small"), size_bytes: 9 },
+                Operation::ResumeUpload {
+                    sealed_sha256: Sha256::of(b"big"),
+                    location: "/api/v1/files/1".to_owned(),
+                    offset_bytes: 700,
+                    size_bytes: 1000,
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn batches_keep_within_both_limits() {
+        let many: Vec<_> = (0..450).map(|seq| record(seq, 100)).collect();
+        let sizes = |operations: Vec<Operation>| -> Vec<usize> {
+            operations
+                .into_iter()
+                .map(|operation| match operation {
+                    Operation::SendRecords(hashes) => hashes.len(),
+                    other => panic!("{other:?}"),
+                })
+                .collect()
+        };
+        assert_eq!(sizes(plan(&many, &[], &head(vec![]))), [200, 200, 50]);
+        let heavy: Vec<_> = (0..4).map(|seq| record(seq, MAX_RECORDS_BYTES / 2 - 1)).collect();
+        assert_eq!(sizes(plan(&heavy, &[], &head(vec![]))), [2, 2]);
+        assert!(plan(&[], &[], &head(vec![])).is_empty());
+    }
+}

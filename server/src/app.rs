@@ -1,0 +1,182 @@
+//! Wiring: what every request can reach, and which slice answers which path.
+
+use std::sync::Arc;
+
+use actix_web::dev::Service as _;
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::web::{self, Data, ServiceConfig};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Conn, Pool};
+use crate::error::{Error, Result};
+use crate::files::Files;
+use crate::keys::Keys;
+use crate::{accounts, db};
+
+/// What a request can reach.
+pub struct App {
+    pub config: Config,
+    pub pool: Pool,
+    pub files: Files,
+    pub keys: Keys,
+    pub clock: Clock,
+    pub sessions: accounts::VerifiedTokens,
+}
+
+impl App {
+    /// Opens the database (migrating it), the keys and the files.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened; says which and why.
+    pub fn open(config: Config, clock: Clock) -> anyhow::Result<Arc<Self>> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|e| anyhow::anyhow!("the data folder {} cannot be made: {e}", config.data.display()))?;
+        let escrow = config.escrow_recipient.as_deref().ok_or_else(|| {
+            anyhow::anyhow!(
+                "no escrow recipient: evidence is sealed to headquarters and to an escrow key kept elsewhere. \
+                 Make one on another machine with `endcheck-server escrow FILE` and give its recipient as \
+                 --escrow-recipient"
+            )
+        })?;
+        let keys = Keys::open(&config.data.join("keys"), escrow)?;
+        let files = Files::local(&config.data.join("files"))?;
+        let pool = db::open(&config.database_url, config.database_connections)?;
+        let app = Arc::new(Self {
+            keys,
+            files,
+            pool,
+            clock,
+            sessions: accounts::VerifiedTokens::default(),
+            config,
+        });
+        let mut conn = app.pool.get()?;
+        db::migrate(&mut conn)?;
+        Ok(app)
+    }
+
+    /// Runs `work` with a connection, on a thread that may block.
+    ///
+    /// # Errors
+    /// Whatever `work` answers, or that no connection was free in time.
+    pub async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let app = Arc::clone(self);
+        web::block(move || work(&mut *app.connection()?))
+            .await
+            .map_err(|_| Error::Internal(anyhow::anyhow!("the work was cancelled")))?
+    }
+
+    /// Runs `work` in one write transaction; the answer is given after the commit.
+    ///
+    /// # Errors
+    /// Whatever `work` answers, after rolling back.
+    pub async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.read(move |conn| conn.write(work)).await
+    }
+
+    /// A connection, for code that runs on a thread that may block.
+    ///
+    /// # Errors
+    /// 503 when none is free in time.
+    pub fn connection(&self) -> Result<db::PooledConn> {
+        self.pool.get().map_err(|error| {
+            tracing::warn!(%error, "no database connection");
+            Error::with_status(503, "database-busy", "The database is busy", "Try again in a few seconds.")
+        })
+    }
+}
+
+/// Largest JSON body, in bytes.
+const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
+
+/// Every route, and how malformed requests are answered.
+pub fn routes(config: &mut ServiceConfig) {
+    let json = web::JsonConfig::default().limit(MAX_JSON_BYTES).error_handler(|error, _| {
+        use actix_web::error::JsonPayloadError as E;
+        match &error {
+            E::OverflowKnownLength { .. } | E::Overflow { .. } => Error::with_status(
+                413,
+                "body-too-large",
+                "The body is too large",
+                format!("A JSON body may have {MAX_JSON_BYTES} bytes."),
+            ),
+            E::ContentType => Error::with_status(
+                415,
+                "not-json",
+                "Another media type is expected",
+                "Send the body as Content-Type: application/json.",
+            ),
+            other => Error::malformed("malformed-json", other.to_string()),
+        }
+        .into()
+    });
+    let path = web::PathConfig::default().error_handler(|_, _| Error::not_found("page").into());
+    let query = web::QueryConfig::default()
+        .error_handler(|error, _| Error::malformed("malformed-query", error.to_string()).into());
+    config
+        .app_data(json)
+        .app_data(path)
+        .app_data(query)
+        .configure(accounts::routes)
+        .default_service(web::to(|| async { Err::<&str, _>(Error::not_found("page")) }));
+}
+
+/// Starts to listen, and answers until the returned server is awaited to its end or stopped.
+///
+/// # Errors
+/// When the address is taken, or the TLS files cannot be used.
+pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net::SocketAddr)> {
+    let config = app.config.clone();
+    let data = Data::from(app);
+    let server = actix_web::HttpServer::new(move || {
+        actix_web::App::new()
+            .app_data(data.clone())
+            .wrap(actix_web::middleware::DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
+            .wrap_fn(|request, service| {
+                let answer = service.call(request);
+                async move {
+                    let mut response = answer.await?;
+                    let headers = response.headers_mut();
+                    for (name, value) in PAGE_HEADERS {
+                        if !headers.contains_key(&name) {
+                            headers.insert(name, HeaderValue::from_static(value));
+                        }
+                    }
+                    Ok(response)
+                }
+            })
+            .configure(routes)
+    })
+    .workers(2)
+    .keep_alive(std::time::Duration::from_secs(75))
+    .client_request_timeout(std::time::Duration::from_secs(60))
+    .shutdown_timeout(10)
+    .disable_signals();
+    let server = match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => {
+            server.bind_rustls_0_23(config.listen, crate::tls::server_config(cert, key)?)?
+        }
+        (None, None) => server.bind(config.listen)?,
+        _ => anyhow::bail!("TLS needs both --tls-cert and --tls-key"),
+    };
+    let address = *server.addrs().first().ok_or_else(|| anyhow::anyhow!("no address was bound"))?;
+    Ok((server.run(), address))
+}
+
+/// No script, style, font, image or connection from anywhere else; no framing.
+const PAGE_HEADERS: [(HeaderName, &str); 2] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+    ),
+    (REFERRER_POLICY, "same-origin"),
+];

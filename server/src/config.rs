@@ -1,0 +1,157 @@
+//! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured. A flag beats its variable; both beat the file.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder for the keys, the files, uploads under way and the SQLite database.
+    #[arg(long, env = "ENDCHECK_DATA", global = true)]
+    pub data: Option<PathBuf>,
+    /// `postgres://…`, or `sqlite:PATH`; by default SQLite in the data folder.
+    #[arg(long, env = "ENDCHECK_DATABASE_URL", global = true, hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Database connections at most.
+    #[arg(long, env = "ENDCHECK_DATABASE_CONNECTIONS", global = true)]
+    pub database_connections: Option<u32>,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "ENDCHECK_LISTEN", global = true)]
+    pub listen: Option<SocketAddr>,
+    /// Name of the authority; part of every record.
+    #[arg(long, env = "ENDCHECK_ORG", global = true)]
+    pub org: Option<String>,
+    /// age recipient of the escrow key, whose identity is kept away from this machine.
+    #[arg(long, env = "ENDCHECK_ESCROW_RECIPIENT", global = true)]
+    pub escrow_recipient: Option<String>,
+    /// PEM certificate chain; with it the server speaks TLS.
+    #[arg(long, env = "ENDCHECK_TLS_CERT", global = true)]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    #[arg(long, env = "ENDCHECK_TLS_KEY", global = true)]
+    pub tls_key: Option<PathBuf>,
+    /// Bytes of one upload at most.
+    #[arg(long, env = "ENDCHECK_MAX_UPLOAD_BYTES", global = true)]
+    pub max_upload_bytes: Option<u64>,
+    /// Hours that bytes without a record are kept.
+    #[arg(long, env = "ENDCHECK_UPLOAD_EXPIRY_HOURS", global = true)]
+    pub upload_expiry_hours: Option<u32>,
+    /// Hours after its window that a visit waits for a sync before it counts as interrupted.
+    #[arg(long, env = "ENDCHECK_GRACE_HOURS", global = true)]
+    pub grace_hours: Option<u32>,
+    /// Days after arrival that a routine check of a shipment falls due; 0 opens none.
+    #[arg(long, env = "ENDCHECK_ROUTINE_DAYS", global = true)]
+    pub routine_days: Option<u32>,
+    /// Days that a device certificate lasts.
+    #[arg(long, env = "ENDCHECK_DEVICE_DAYS", global = true)]
+    pub device_days: Option<u32>,
+    /// When the tick runs: a cron expression with seconds.
+    #[arg(long, env = "ENDCHECK_TICK", global = true)]
+    pub tick: Option<String>,
+    /// Log lines as JSON.
+    #[arg(long, env = "ENDCHECK_LOG_JSON", global = true)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_json: bool,
+}
+
+/// The settings with every default filled in.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    pub data: PathBuf,
+    pub database_url: String,
+    pub database_connections: u32,
+    pub listen: SocketAddr,
+    pub org: String,
+    pub escrow_recipient: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub max_upload_bytes: u64,
+    pub upload_expiry_hours: u32,
+    pub grace_hours: u32,
+    pub routine_days: u32,
+    pub device_days: u32,
+    pub tick: String,
+    pub log_json: bool,
+}
+
+impl Settings {
+    /// Reads a TOML file of the same fields.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or names a field that does not exist.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| anyhow::anyhow!("the configuration {} cannot be read: {e}", path.display()))?;
+        toml::from_str(&text).map_err(|e| anyhow::anyhow!("the configuration {}: {e}", path.display()))
+    }
+
+    /// These settings, with those of `file` where nothing is said here, and defaults for the rest.
+    #[must_use]
+    pub fn over(self, file: Self) -> Config {
+        let data = self.data.or(file.data).unwrap_or_else(|| PathBuf::from("endcheck-data"));
+        let database_url = self
+            .database_url
+            .or(file.database_url)
+            .unwrap_or_else(|| format!("sqlite:{}", data.join("endcheck.db").display()));
+        Config {
+            database_url,
+            database_connections: self.database_connections.or(file.database_connections).unwrap_or(8),
+            listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            org: self.org.or(file.org).unwrap_or_else(|| "endcheck".to_owned()),
+            escrow_recipient: self.escrow_recipient.or(file.escrow_recipient),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            max_upload_bytes: self
+                .max_upload_bytes
+                .or(file.max_upload_bytes)
+                .unwrap_or(endcheck_protocol::sync::MAX_FILE_BYTES),
+            upload_expiry_hours: self.upload_expiry_hours.or(file.upload_expiry_hours).unwrap_or(168),
+            grace_hours: self.grace_hours.or(file.grace_hours).unwrap_or(72),
+            routine_days: self.routine_days.or(file.routine_days).unwrap_or(90),
+            device_days: self.device_days.or(file.device_days).unwrap_or(180),
+            tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
+            log_json: self.log_json || file.log_json,
+            data,
+        }
+    }
+}
+
+impl Config {
+    /// As TOML, with the password of the database URL masked.
+    ///
+    /// # Errors
+    /// When a value has no TOML form.
+    pub fn printed(&self) -> anyhow::Result<String> {
+        let mut shown = self.clone();
+        if let Ok(mut url) = url::Url::parse(&shown.database_url)
+            && url.password().is_some()
+            && url.set_password(Some("******")).is_ok()
+        {
+            shown.database_url = url.to_string();
+        }
+        Ok(toml::to_string(&shown)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_beat_the_file_and_the_password_is_masked() {
+        let flags = Settings { grace_hours: Some(5), ..Settings::default() };
+        let file: Settings = toml::from_str(
+            "grace_hours = 7\norg = \"Authority\"\ndatabase_url = \"postgres://me:secret@db/x\"",
+        )
+        .unwrap();
+        let config = flags.over(file);
+        assert_eq!((config.grace_hours, config.org.as_str()), (5, "Authority"));
+        let printed = config.printed().unwrap();
+        assert!(printed.contains("postgres://me:******@db/x") && !printed.contains("secret"), "{printed}");
+        assert!(toml::from_str::<Settings>("grace_ours = 7").is_err());
+    }
+}

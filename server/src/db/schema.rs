@@ -1,0 +1,432 @@
+//! Every table, one definition for both databases: `Text`, `BigInt`, `Binary`, `Timestamp`.
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        login -> Text,
+        name -> Text,
+        password_hash -> Text,
+        roles -> Text,
+        created_at -> Timestamp,
+        disabled_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    login_attempts (login) {
+        login -> Text,
+        failures -> BigInt,
+        blocked_until -> Timestamp,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (token_hash) {
+        token_hash -> Text,
+        family -> Text,
+        user_id -> Text,
+        issued_at -> Timestamp,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    page_sessions (token_hash) {
+        token_hash -> Text,
+        user_id -> Text,
+        csrf_token -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    devices (id) {
+        id -> Text,
+        user_id -> Text,
+        name -> Text,
+        agent -> Text,
+        sign_in_fingerprint -> Text,
+        sign_in_key -> Text,
+        certificate -> Text,
+        enrolled_at -> Timestamp,
+        expires_at -> Timestamp,
+        last_seen_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+        revoke_reason -> Nullable<Text>,
+        unsent_records -> Nullable<BigInt>,
+        unsent_files -> Nullable<BigInt>,
+        unsent_bytes -> Nullable<BigInt>,
+        inventory_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    device_keys (fingerprint) {
+        fingerprint -> Text,
+        device_id -> Text,
+        public_key -> Text,
+        first_day -> Text,
+        last_day -> Text,
+    }
+}
+
+diesel::table! {
+    enrolment_codes (code_hash) {
+        code_hash -> Text,
+        user_id -> Text,
+        created_by -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        device_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    used_assertions (jti) {
+        jti -> Text,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (actor, idempotency_key) {
+        actor -> Text,
+        idempotency_key -> Text,
+        request_hash -> Text,
+        status -> BigInt,
+        body -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    parties (id) {
+        id -> Text,
+        key -> Text,
+        name -> Text,
+        aliases -> Text,
+        kind -> Text,
+        address -> Text,
+        country -> Text,
+        registration_no -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    sites (id) {
+        id -> Text,
+        key -> Text,
+        party_id -> Text,
+        name -> Text,
+        address -> Text,
+        country -> Text,
+        time_zone -> Text,
+        fence -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    licences (id) {
+        id -> Text,
+        key -> Text,
+        number -> Text,
+        authority -> Text,
+        exporter_id -> Text,
+        valid_from -> Text,
+        valid_until -> Text,
+        conditions -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    licence_lines (id) {
+        id -> Text,
+        licence_id -> Text,
+        line -> BigInt,
+        control_entry -> Text,
+        description -> Text,
+        quantity -> Text,
+        unit -> Text,
+    }
+}
+
+diesel::table! {
+    shipments (id) {
+        id -> Text,
+        key -> Text,
+        licence_line_id -> Text,
+        exporter_id -> Text,
+        intermediates -> Text,
+        consignee_id -> Text,
+        end_user_id -> Text,
+        site_id -> Text,
+        hs6 -> Text,
+        declared_use -> Text,
+        shipped_on -> Nullable<Text>,
+        arrived_on -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    shipment_items (id) {
+        id -> Text,
+        shipment_id -> Text,
+        key -> Text,
+        manufacturer -> Text,
+        part_number -> Text,
+        description -> Text,
+        serial -> Nullable<Text>,
+        lot -> Nullable<Text>,
+        quantity -> Text,
+        unit -> Text,
+        position -> BigInt,
+    }
+}
+
+diesel::table! {
+    checks (id) {
+        id -> Text,
+        shipment_id -> Text,
+        kind -> Text,
+        cause -> Text,
+        reason -> Text,
+        due_at -> Timestamp,
+        opened_by -> Nullable<Text>,
+        opened_at -> Timestamp,
+        origin_key -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    checklist_templates (id, version) {
+        id -> Text,
+        version -> BigInt,
+        document -> Text,
+        hash -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    checklists (hash) {
+        hash -> Text,
+        document -> Text,
+        frozen_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    visits (id) {
+        id -> Text,
+        check_id -> Text,
+        site_id -> Text,
+        inspector_id -> Nullable<Text>,
+        state -> Text,
+        version -> BigInt,
+        window_start_at -> Timestamp,
+        window_end_at -> Timestamp,
+        due_at -> Timestamp,
+        checklist_hash -> Nullable<Text>,
+        outcome -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        last_sync_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        change_no -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    visit_pulls (visit_id, device_id) {
+        visit_id -> Text,
+        device_id -> Text,
+        version -> BigInt,
+        pulled_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    visit_events (id) {
+        id -> Text,
+        visit_id -> Text,
+        at -> Timestamp,
+        actor -> Text,
+        verb -> Text,
+        detail -> Text,
+        once_key -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    counters (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    records (hash) {
+        hash -> Text,
+        device_id -> Text,
+        seq -> BigInt,
+        prev -> Nullable<Text>,
+        keyid -> Text,
+        visit_id -> Nullable<Text>,
+        kind -> Text,
+        device_at -> Nullable<Timestamp>,
+        received_at -> Timestamp,
+        log_index -> BigInt,
+        quarantine_code -> Nullable<Text>,
+        quarantine_detail -> Nullable<Text>,
+        envelope -> Binary,
+    }
+}
+
+diesel::table! {
+    evidence_files (record_hash) {
+        record_hash -> Text,
+        device_id -> Text,
+        visit_id -> Nullable<Text>,
+        name -> Text,
+        mime -> Text,
+        size_bytes -> BigInt,
+        sha256 -> Text,
+        sealed_sha256 -> Text,
+        sealed_size_bytes -> BigInt,
+        state -> Text,
+        stored_at -> Nullable<Timestamp>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    uploads (id) {
+        id -> Text,
+        owner -> Text,
+        sealed_sha256 -> Text,
+        size_bytes -> BigInt,
+        completed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    receipts (log_index) {
+        log_index -> BigInt,
+        device_id -> Text,
+        record_hash -> Text,
+        kind -> Text,
+        envelope -> Text,
+    }
+}
+
+diesel::table! {
+    findings (id) {
+        id -> Text,
+        finding_key -> Text,
+        visit_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        record_hash -> Nullable<Text>,
+        signal -> Text,
+        weight -> Text,
+        summary -> Text,
+        detail -> Text,
+        explanations -> Text,
+        method -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    determinations (id) {
+        id -> Text,
+        visit_id -> Text,
+        outcome -> Text,
+        reasons -> Text,
+        reason -> Text,
+        author_id -> Text,
+        second_approver_id -> Nullable<Text>,
+        replaces -> Nullable<Text>,
+        created_at -> Timestamp,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    log_head (id) {
+        id -> BigInt,
+        size -> BigInt,
+        compact_range -> Text,
+    }
+}
+
+diesel::table! {
+    log_entries (idx) {
+        idx -> BigInt,
+        kind -> Text,
+        subject -> Text,
+        salt -> Text,
+        entry -> Binary,
+        leaf_hash -> Text,
+        logged_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        once_key -> Text,
+        kind -> Text,
+        payload -> Text,
+        due_at -> Timestamp,
+        attempts -> BigInt,
+        claimed_until -> Nullable<Timestamp>,
+        done_at -> Nullable<Timestamp>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    login_attempts,
+    refresh_tokens,
+    page_sessions,
+    devices,
+    device_keys,
+    enrolment_codes,
+    used_assertions,
+    idempotency_keys,
+    parties,
+    sites,
+    licences,
+    licence_lines,
+    shipments,
+    shipment_items,
+    checks,
+    checklist_templates,
+    checklists,
+    visits,
+    visit_pulls,
+    visit_events,
+    counters,
+    records,
+    evidence_files,
+    uploads,
+    receipts,
+    findings,
+    determinations,
+    log_head,
+    log_entries,
+    outbox,
+);
