@@ -8,6 +8,7 @@
 pub mod canonical;
 pub mod checklist;
 pub mod digest;
+pub mod dossier;
 pub mod envelope;
 pub mod ids;
 pub mod merkle;

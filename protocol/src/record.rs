@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checklist::{Answer as AnswerValue, ItemStatus, QuestionId};
+use crate::checklist::{Answer, ItemStatus, QuestionId, VisitOutcome};
 use crate::digest::Sha256;
 use crate::ids::{DeviceId, ItemId, SiteId, VisitId};
 use crate::photo::PhotoFacts;
@@ -133,7 +133,7 @@ pub enum Act {
     },
     /// A question of the checklist was answered.
     Answer {
-        value: AnswerValue,
+        value: Answer,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
@@ -277,20 +277,6 @@ pub enum VerificationMethod {
     Virtual,
     Documentary,
     HostSelfReport,
-}
-
-/// How a visit ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum VisitOutcome {
-    Completed,
-    Partial,
-    AccessDeniedState,
-    AccessDeniedParty,
-    NotLocated,
-    AbortedSafety,
-    Postponed,
 }
 
 impl Act {

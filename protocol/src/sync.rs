@@ -31,8 +31,19 @@ pub struct SyncHead {
     pub newest: Option<HeldRecord>,
     /// Sealed files that a record names and headquarters does not yet hold, by sealed hash.
     pub awaited: Vec<Sha256>,
+    /// Files that arrived whole and could not be opened; they are kept, and sending them again
+    /// would change nothing.
+    pub unreadable: Vec<UnreadableFile>,
     /// Uploads under way that this device may resume.
     pub uploads: Vec<OpenUpload>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnreadableFile {
+    pub record: Sha256,
+    pub sealed_sha256: Sha256,
+    pub problem: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +172,9 @@ pub struct EnrolDevice {
 pub struct Enrolment {
     /// A signed envelope holding a [`DeviceCertificate`], as text.
     pub certificate: String,
+    /// Ed25519 public key that signed it and will sign receipts, base64. The device trusts it from
+    /// now on and no other.
+    pub authority_key: String,
 }
 
 /// What headquarters signs about a device, and all that the device needs to work alone.
@@ -292,6 +306,7 @@ mod tests {
             records_held: 0,
             newest: None,
             awaited: Vec::new(),
+            unreadable: Vec::new(),
             uploads,
         }
     }

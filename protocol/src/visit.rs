@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checklist::Checklist;
+use crate::checklist::{Checklist, VisitOutcome};
 use crate::ids::{CheckId, ItemId, SiteId, UserId, VisitId};
-use crate::record::VisitOutcome;
 use crate::time::Timestamp;
 
 /// Where a visit stands. Overdue and unassigned are derived, not states.

@@ -263,7 +263,8 @@ insert into counters (name, value) values ('visit_changes', 0);
 create table records (
     hash text primary key not null,
     device_id text not null references devices (id),
-    seq bigint not null,
+    -- Absent where the envelope of a quarantined record cannot be read.
+    seq bigint,
     prev text,
     keyid text not null,
     visit_id text references visits (id),
@@ -290,7 +291,11 @@ create table evidence_files (
     sealed_size_bytes bigint not null,
     state text not null,
     stored_at timestamp,
-    problem text
+    problem text,
+    -- What headquarters read in the file itself, and the small picture it made.
+    facts text,
+    thumbnail_sha256 text,
+    examined_at timestamp
 );
 create index evidence_files_by_sealed on evidence_files (sealed_sha256);
 create index evidence_files_by_sha256 on evidence_files (sha256);

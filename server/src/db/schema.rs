@@ -279,7 +279,7 @@ diesel::table! {
     records (hash) {
         hash -> Text,
         device_id -> Text,
-        seq -> BigInt,
+        seq -> Nullable<BigInt>,
         prev -> Nullable<Text>,
         keyid -> Text,
         visit_id -> Nullable<Text>,
@@ -307,6 +307,9 @@ diesel::table! {
         state -> Text,
         stored_at -> Nullable<Timestamp>,
         problem -> Nullable<Text>,
+        facts -> Nullable<Text>,
+        thumbnail_sha256 -> Nullable<Text>,
+        examined_at -> Nullable<Timestamp>,
     }
 }
 

@@ -54,36 +54,65 @@ pub struct Logged {
     pub at: Timestamp,
 }
 
+/// Takes the log's lock: from here to the commit nobody else appends. A transaction that also
+/// locks rows which another one could hold takes this first.
+///
+/// # Errors
+/// When the database fails.
+pub fn lock(conn: &mut Conn) -> Result<()> {
+    store::lock_head(conn).map(|_| ())
+}
+
 /// Appends an entry that commits to `subject`.
 ///
 /// # Errors
 /// When the database fails or the stored head does not fit its size.
 pub fn append(conn: &mut Conn, kind: EntryKind, subject: &Sha256, now: Timestamp) -> Result<Logged> {
-    let (size, roots) = store::lock_head(conn)?;
+    append_all(conn, kind, std::slice::from_ref(subject), now)?
+        .pop()
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("the log gave no index")))
+}
+
+/// Appends an entry for each subject, in their order.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_all(
+    conn: &mut Conn,
+    kind: EntryKind,
+    subjects: &[Sha256],
+    now: Timestamp,
+) -> Result<Vec<Logged>> {
+    let (mut size, roots) = store::lock_head(conn)?;
     let mut range = CompactRange::from_parts(u64::try_from(size).unwrap_or(0), roots)
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("the log's head does not fit its size {size}")))?;
-    let mut salt = [0_u8; 32];
-    getrandom::fill(&mut salt).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-    let commitment = Sha256::of_parts(&[&salt, &subject.to_bytes()]);
-    let entry = Entry { schema: "endcheck-log-entry-1", kind, logged_at: now, commitment };
-    let bytes = endcheck_protocol::canonical::write(&entry).map_err(|e| Error::Internal(e.into()))?;
-    let leaf = leaf_hash(&bytes);
-    let salt = hex::encode(salt);
-    store::insert(
-        conn,
-        &store::EntryRow {
-            idx: size,
-            kind: kind.as_str(),
-            subject,
-            salt: &salt,
-            entry: &bytes,
-            leaf_hash: &leaf,
-            logged_at: now,
-        },
-    )?;
-    range.push(leaf);
-    store::set_head(conn, size + 1, range.roots())?;
-    Ok(Logged { index: size, salt, at: now })
+    let mut logged = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let mut salt = [0_u8; 32];
+        getrandom::fill(&mut salt).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        let commitment = Sha256::of_parts(&[&salt, &subject.to_bytes()]);
+        let entry = Entry { schema: "endcheck-log-entry-1", kind, logged_at: now, commitment };
+        let bytes = endcheck_protocol::canonical::write(&entry).map_err(|e| Error::Internal(e.into()))?;
+        let leaf = leaf_hash(&bytes);
+        let salt = hex::encode(salt);
+        store::insert(
+            conn,
+            &store::EntryRow {
+                idx: size,
+                kind: kind.as_str(),
+                subject,
+                salt: &salt,
+                entry: &bytes,
+                leaf_hash: &leaf,
+                logged_at: now,
+            },
+        )?;
+        range.push(leaf);
+        logged.push(Logged { index: size, salt, at: now });
+        size += 1;
+    }
+    store::set_head(conn, size, range.roots())?;
+    Ok(logged)
 }
 
 /// The log's present size and tree head.
