@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::print_stderr,
     reason = "a test fails by panicking, and says on stderr what it skipped"
 )]
