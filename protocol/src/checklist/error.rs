@@ -25,7 +25,9 @@ pub enum TemplateError {
     DuplicateOption { question: QuestionId, option: Slug },
     #[error("question {question} demands a note on {token:?}, which is none of its answers ({answers})")]
     UnknownNoteToken { question: QuestionId, token: String, answers: String },
-    #[error("question {question} allows the skip reason {reason}, which the template does not define")]
+    #[error(
+        "question {question} names the skip reason {reason}, which the template or the question does not define"
+    )]
     UnknownSkipReason { question: QuestionId, reason: Slug },
     #[error("skip reason {reason} is there twice")]
     DuplicateSkipReason { reason: Slug },

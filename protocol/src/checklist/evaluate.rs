@@ -233,10 +233,9 @@ impl<'a> Run<'a> {
             Standing::NotGiven => (None, None),
             Standing::Given(answer) => (Some(answer), None),
         };
-        let skipped = answer.is_some_and(Answer::is_skip);
-        let due = |rule: &&EvidenceRule| {
-            (!skipped || rule.on_skip) && rule.when.as_ref().is_none_or(|when| when.holds(scene))
-        };
+        let waived = |rule: &EvidenceRule| matches!(answer, Some(Answer::Skipped { reason }) if !rule.on_skip.contains(reason));
+        let due =
+            |rule: &&EvidenceRule| !waived(rule) && rule.when.as_ref().is_none_or(|when| when.holds(scene));
         let lacking: Vec<Need> = question
             .evidence
             .iter()

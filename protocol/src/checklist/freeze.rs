@@ -282,6 +282,11 @@ fn check_answers(question: &Question, skip_reasons: &[CodedText]) -> Result<(), 
         let question = question.id.clone();
         return Err(TemplateError::UnknownSkipReason { question, reason: reason.clone() });
     }
+    let kept = question.evidence.iter().flat_map(|rule| &rule.on_skip);
+    if let Some(reason) = kept.into_iter().find(|reason| !question.skip_reasons.contains(reason)) {
+        let question = question.id.clone();
+        return Err(TemplateError::UnknownSkipReason { question, reason: reason.clone() });
+    }
     let answers = answers_of(question).unwrap_or_default();
     let tokens = question.note_required_on.as_deref().unwrap_or_default();
     match tokens.iter().find(|token| !answers.contains(&token.as_str())) {

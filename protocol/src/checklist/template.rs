@@ -110,9 +110,9 @@ pub struct EvidenceRule {
     /// Absent: always demanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
-    /// Demanded even where the question itself is skipped.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub on_skip: bool,
+    /// The skip reasons that do not waive it: an illegible plate is still photographed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_skip: Vec<Slug>,
 }
 
 /// What kind of record proves it.
