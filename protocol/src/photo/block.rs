@@ -50,7 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Block {
     }
     let read = exif::Reader::new()
         .continue_on_error(true)
-        .read_raw(bytes.to_vec())
+        .read_raw(survey.working_copy(bytes))
         .or_else(|error| error.distill_partial_result(|_| ()));
     let Ok(exif) = read else { return Block::unreadable() };
 

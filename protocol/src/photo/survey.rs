@@ -21,6 +21,8 @@ const XMP: u16 = 0x02BC;
 const EXIF_POINTER: u16 = 0x8769;
 const GPS_POINTER: u16 = 0x8825;
 const INTEROP_POINTER: u16 = 0xA005;
+/// TIFF Supplement 1: a LONG that points to a directory.
+const IFD_TYPE: u16 = 13;
 const DNG_VERSION: u16 = 0xC612;
 /// Make, model, orientation, software, capture time, its subseconds and offset, body serial, lens.
 const READ_TAGS: &[u16] = &[0x010F, 0x0110, 0x0112, 0x0131, 0x9003, 0x9011, 0x9291, 0xA431, 0xA434];
@@ -48,6 +50,9 @@ pub(super) struct Survey<'a> {
     pub height: Option<u32>,
     pub is_dng: bool,
     pub xmp: Option<&'a [u8]>,
+    little: bool,
+    /// Where pointers of TIFF's type IFD stand, which kamadak-exif does not follow.
+    typed_pointers: Vec<usize>,
     entries: usize,
     copied_bytes: usize,
     visited: Vec<u32>,
@@ -58,11 +63,23 @@ impl Survey<'_> {
     pub fn is_sound(&self) -> bool {
         !self.damaged && !self.oversized && self.copied_bytes <= MAX_COPIED_BYTES
     }
+
+    /// A working copy of `block` in which every pointer to a directory has the type LONG, as Exif asks.
+    pub fn working_copy(&self, block: &[u8]) -> Vec<u8> {
+        let long = if self.little { [4, 0] } else { [0, 4] };
+        let mut copy = block.to_vec();
+        for at in &self.typed_pointers {
+            if let Some(kind) = copy.get_mut(at + 2..at + 4) {
+                kind.copy_from_slice(&long);
+            }
+        }
+        copy
+    }
 }
 
 pub(super) fn survey(block: &[u8]) -> Survey<'_> {
     let little = block.starts_with(b"II*\0");
-    let mut survey = Survey::default();
+    let mut survey = Survey { little, ..Survey::default() };
     if !little && !block.starts_with(b"MM\0*") {
         survey.damaged = true;
         return survey;
@@ -165,6 +182,9 @@ impl<'a> Survey<'a> {
         self.copied_bytes = self.copied_bytes.saturating_add(value.len());
         self.oversized |= wanted && value.len() > MAX_VALUE_BYTES;
         let number = || Reader { block: value, little: reader.little }.number(kind);
+        if kind == IFD_TYPE && matches!(tag, EXIF_POINTER | GPS_POINTER | INTEROP_POINTER) {
+            self.typed_pointers.push(at);
+        }
         match tag {
             EXIF_POINTER | INTEROP_POINTER => waiting.push((number()?, Directory::Other)),
             GPS_POINTER if directory == Directory::First => match number() {
@@ -190,7 +210,7 @@ fn unit_bytes(kind: u16) -> usize {
     match kind {
         1 | 2 | 6 | 7 | 129 => 1,
         3 | 8 => 2,
-        4 | 9 | 11 | 13 => 4,
+        4 | 9 | 11 | IFD_TYPE => 4,
         5 | 10 | 12 => 8,
         _ => 0,
     }
@@ -216,7 +236,7 @@ impl Reader<'_> {
         match kind {
             1 => self.block.first().map(|byte| u32::from(*byte)),
             3 => self.u16(0).map(u32::from),
-            4 | 13 => self.u32(0),
+            4 | IFD_TYPE => self.u32(0),
             _ => None,
         }
     }
@@ -241,6 +261,13 @@ mod tests {
         let survey = survey(&block);
         assert!(survey.is_sound());
         assert_eq!((survey.width, survey.height, survey.gps), (Some(640), Some(480), GpsPointer::Absent));
+    }
+
+    #[test]
+    fn pointers_of_their_own_type_become_plain() {
+        let typed = block(&[entry(GPS_POINTER, IFD_TYPE, 1, 26), entry(WIDTH, IFD_TYPE, 1, 1)], 0);
+        let plain = block(&[entry(GPS_POINTER, 4, 1, 26), entry(WIDTH, IFD_TYPE, 1, 1)], 0);
+        assert_eq!(survey(&typed).working_copy(&typed), plain);
     }
 
     #[test]
