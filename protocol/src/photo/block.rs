@@ -58,7 +58,7 @@ pub(super) fn read(bytes: &[u8]) -> Block {
     if survey.damaged {
         flags.push(PhotoFlag::MetadataDamaged);
     }
-    let position = read_position(&exif, &survey, bytes, &mut flags);
+    let position = read_position(&exif, &survey, &mut flags);
     let time = clock::gps_time(ascii(&exif, Tag::GPSDateStamp), &ratios(&exif, Tag::GPSTimeStamp));
     if time.is_err() {
         flags.push(PhotoFlag::GpsTimeInvalid);
@@ -129,7 +129,6 @@ fn orientation(exif: &Exif) -> Option<u8> {
 fn read_position(
     exif: &Exif,
     survey: &Survey<'_>,
-    bytes: &[u8],
     flags: &mut Vec<PhotoFlag>,
 ) -> Result<ExifPosition, PositionAbsence> {
     let letter = |tag| ascii(exif, tag).and_then(|text| text.trim_ascii().first().copied());
@@ -148,7 +147,7 @@ fn read_position(
         });
     }
     let (lat_e7, lon_e7) = position::degrees(&written, flags)?;
-    if survey.is_sound() && second_opinion(bytes).is_some_and(|other| differ((lat_e7, lon_e7), other)) {
+    if survey.is_sound() && second_opinion(exif.buf()).is_some_and(|other| differ((lat_e7, lon_e7), other)) {
         flags.push(PhotoFlag::PositionsConflict);
     }
     let height = ratios(exif, Tag::GPSAltitude).first().copied().and_then(position::millimetres);

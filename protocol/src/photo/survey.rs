@@ -14,6 +14,9 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// Bytes of all values that the second parser would copy.
 const MAX_COPIED_BYTES: usize = 1024 * 1024;
 
+/// Entries of the thumbnail's directory.
+const MAX_LINKED_ENTRIES: usize = 200;
+const NO_LINK: &[u8] = &[0; 4];
 const ENTRY_BYTES: usize = 12;
 const WIDTH: u16 = 0x0100;
 const HEIGHT: u16 = 0x0101;
@@ -21,6 +24,7 @@ const XMP: u16 = 0x02BC;
 const EXIF_POINTER: u16 = 0x8769;
 const GPS_POINTER: u16 = 0x8825;
 const INTEROP_POINTER: u16 = 0xA005;
+const POINTERS: [u16; 3] = [EXIF_POINTER, GPS_POINTER, INTEROP_POINTER];
 /// TIFF Supplement 1: a LONG that points to a directory.
 const IFD_TYPE: u16 = 13;
 const DNG_VERSION: u16 = 0xC612;
@@ -50,9 +54,10 @@ pub(super) struct Survey<'a> {
     pub height: Option<u32>,
     pub is_dng: bool,
     pub xmp: Option<&'a [u8]>,
-    little: bool,
-    /// Where pointers of TIFF's type IFD stand, which kamadak-exif does not follow.
-    typed_pointers: Vec<usize>,
+    /// A directory goes on where only the second parser follows.
+    stray: bool,
+    /// What the parsers must not see as it is: where, and what instead.
+    patches: Vec<(usize, &'static [u8])>,
     entries: usize,
     copied_bytes: usize,
     visited: Vec<u32>,
@@ -61,16 +66,16 @@ pub(super) struct Survey<'a> {
 impl Survey<'_> {
     /// True where the stricter second parser may read the block too.
     pub fn is_sound(&self) -> bool {
-        !self.damaged && !self.oversized && self.copied_bytes <= MAX_COPIED_BYTES
+        !self.damaged && !self.oversized && !self.stray && self.copied_bytes <= MAX_COPIED_BYTES
     }
 
-    /// A working copy of `block` in which every pointer to a directory has the type LONG, as Exif asks.
+    /// A working copy of `block` for the parsers: pointers have the type LONG, as Exif asks, and a link to
+    /// directories that are circular, crowded or outside the block is cut.
     pub fn working_copy(&self, block: &[u8]) -> Vec<u8> {
-        let long = if self.little { [4, 0] } else { [0, 4] };
         let mut copy = block.to_vec();
-        for at in &self.typed_pointers {
-            if let Some(kind) = copy.get_mut(at + 2..at + 4) {
-                kind.copy_from_slice(&long);
+        for (at, bytes) in &self.patches {
+            if let Some(place) = copy.get_mut(*at..at + bytes.len()) {
+                place.copy_from_slice(bytes);
             }
         }
         copy
@@ -79,7 +84,7 @@ impl Survey<'_> {
 
 pub(super) fn survey(block: &[u8]) -> Survey<'_> {
     let little = block.starts_with(b"II*\0");
-    let mut survey = Survey { little, ..Survey::default() };
+    let mut survey = Survey::default();
     if !little && !block.starts_with(b"MM\0*") {
         survey.damaged = true;
         return survey;
@@ -144,20 +149,41 @@ impl<'a> Survey<'a> {
             self.entry(reader, at, directory, waiting);
             at += ENTRY_BYTES;
         }
-        // Only the chain from the first directory goes on; many writers leave no room for the link elsewhere.
-        if directory == Directory::First {
-            match reader.u32(at) {
-                None => self.damaged = true,
-                Some(0) => {}
-                Some(next) => waiting.push((next, Directory::Other)),
-            }
-        } else if let Some(next) = reader.u32(at).filter(|next| *next != 0) {
-            // The parsers differ on whether to follow; a link to nowhere here is common and harmless.
-            if reader.u16(index(next)).is_some() {
-                waiting.push((next, Directory::Other));
-            }
+        // A link behind any directory but the first is noise: many writers leave no room for it.
+        match reader.u32(at).filter(|next| *next != 0) {
+            None => {}
+            Some(_) if directory != Directory::First => self.stray = true,
+            Some(next) => self.link(reader, at, next),
         }
         Some(())
+    }
+
+    /// Judges the link from the first directory (to a thumbnail or another page, neither of which is read).
+    fn link(&mut self, reader: Reader<'a>, at: usize, next: u32) {
+        let Some(count) = reader.u16(index(next)).map(usize::from).filter(|_| !self.visited.contains(&next))
+        else {
+            self.damaged = true;
+            self.patches.push((at, NO_LINK));
+            return;
+        };
+        let entries = index(next).saturating_add(2);
+        let end = entries.saturating_add(count * ENTRY_BYTES);
+        let plain = count <= MAX_LINKED_ENTRIES
+            && reader.u32(end).unwrap_or(0) == 0
+            && (0..count).all(|nth| self.is_plain(reader, entries.saturating_add(nth * ENTRY_BYTES)));
+        if !plain {
+            self.patches.push((at, NO_LINK));
+        }
+    }
+
+    /// True for an entry that leads nowhere.
+    fn is_plain(&mut self, reader: Reader<'a>, at: usize) -> bool {
+        let fields = || Some((reader.u16(at)?, reader.u16(at + 2)?, reader.u32(at + 4)?));
+        fields().is_some_and(|(tag, kind, count)| {
+            let size = index(count).saturating_mul(unit_bytes(kind)).min(reader.block.len());
+            self.copied_bytes = self.copied_bytes.saturating_add(size);
+            !POINTERS.contains(&tag)
+        })
     }
 
     fn entry(
@@ -182,8 +208,8 @@ impl<'a> Survey<'a> {
         self.copied_bytes = self.copied_bytes.saturating_add(value.len());
         self.oversized |= wanted && value.len() > MAX_VALUE_BYTES;
         let number = || Reader { block: value, little: reader.little }.number(kind);
-        if kind == IFD_TYPE && matches!(tag, EXIF_POINTER | GPS_POINTER | INTEROP_POINTER) {
-            self.typed_pointers.push(at);
+        if kind == IFD_TYPE && POINTERS.contains(&tag) {
+            self.patches.push((at + 2, if reader.little { &[4, 0] } else { &[0, 4] }));
         }
         match tag {
             EXIF_POINTER | INTEROP_POINTER => waiting.push((number()?, Directory::Other)),
