@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn the_capture_time_stays_as_written() {
         let at = |text: &str| Taken::At(text.to_owned());
-        let table: &[(&[u8], Option<&[u8]>, Option<&[u8]>, Taken)] = &[
+        type Row<'a> = (&'a [u8], Option<&'a [u8]>, Option<&'a [u8]>, Taken);
+        let table: &[Row<'_>] = &[
             (b"2021:04:11 15:47:53", Some(b"054"), Some(b"-05:00"), at("2021-04-11T15:47:53.054-05:00")),
             (b"2021:04:11 15:47:53", None, None, at("2021-04-11T15:47:53")),
             (b"2008:05:30 15:56:01", Some(b"00 "), None, at("2008-05-30T15:56:01.00")),

@@ -143,7 +143,8 @@ mod tests {
         use PhotoFlag as Flag;
         use PositionAbsence as Absence;
         let max = i64::from(u32::MAX);
-        let table: &[(&[Ratio], &[u8; 2], Result<i64, Absence>, &[Flag])] = &[
+        type Row<'a> = (&'a [Ratio], &'a [u8; 2], Result<i64, Absence>, &'a [Flag]);
+        let table: &[Row<'_>] = &[
             (&[(48, 1), (12, 1), (30, 1)], b"NE", Ok(482_083_333), &[]),
             (&[(48, 1), (12, 1), (30, 1)], b"SE", Ok(-482_083_333), &[]),
             (&[(482_083_333, 10_000_000), (0, 1), (0, 1)], b"NE", Ok(482_083_333), &[]),
