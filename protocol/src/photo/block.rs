@@ -147,7 +147,9 @@ fn read_position(
         });
     }
     let (lat_e7, lon_e7) = position::degrees(&written, flags)?;
-    if survey.is_sound() && second_opinion(exif.buf()).is_some_and(|other| differ((lat_e7, lon_e7), other)) {
+    if survey.is_sound(exif.buf())
+        && second_opinion(exif.buf()).is_some_and(|other| differ((lat_e7, lon_e7), other))
+    {
         flags.push(PhotoFlag::PositionsConflict);
     }
     let height = ratios(exif, Tag::GPSAltitude).first().copied().and_then(position::millimetres);

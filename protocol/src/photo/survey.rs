@@ -13,6 +13,9 @@ const MAX_DIRECTORIES: usize = 16;
 const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// Bytes of all values that the second parser would copy.
 const MAX_COPIED_BYTES: usize = 1024 * 1024;
+/// Largest block for the second parser, which needs a copy of its own: twice what fits into a JPEG segment.
+/// Whole TIFF files are mostly picture.
+const MAX_SECOND_BLOCK_BYTES: usize = 128 * 1024;
 
 /// Entries of the thumbnail's directory.
 const MAX_LINKED_ENTRIES: usize = 200;
@@ -64,9 +67,10 @@ pub(super) struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    /// True where the stricter second parser may read the block too.
-    pub fn is_sound(&self) -> bool {
-        !self.damaged && !self.oversized && !self.stray && self.copied_bytes <= MAX_COPIED_BYTES
+    /// True where the stricter second parser may read `block` too.
+    pub fn is_sound(&self, block: &[u8]) -> bool {
+        let small = block.len() <= MAX_SECOND_BLOCK_BYTES && self.copied_bytes <= MAX_COPIED_BYTES;
+        small && !self.damaged && !self.oversized && !self.stray
     }
 
     /// A working copy of `block` for the parsers: pointers have the type LONG, as Exif asks, and a link to
@@ -285,7 +289,7 @@ mod tests {
     fn a_whole_block_is_sound() {
         let block = block(&[entry(WIDTH, 3, 1, 640), entry(HEIGHT, 4, 1, 480)], 0);
         let survey = survey(&block);
-        assert!(survey.is_sound());
+        assert!(survey.is_sound(&block));
         assert_eq!((survey.width, survey.height, survey.gps), (Some(640), Some(480), GpsPointer::Absent));
     }
 
