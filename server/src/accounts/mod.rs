@@ -3,11 +3,37 @@
 //! Answers one question for every slice: which [`Actor`] is this, and may it do that? Never looks
 //! at what the request is about.
 
+mod codes;
+mod device_store;
+mod devices;
+mod http;
+mod pages;
+mod passwords;
+mod session;
+mod sign_in;
+mod store;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod tokens;
+mod users;
+mod verified;
+
 use std::fmt;
 
-use actix_web::web::ServiceConfig;
+use actix_web::web::{self, ServiceConfig};
 use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
+
+pub use devices::{
+    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, enrolled_device, record_keys,
+};
+pub use http::{DeviceSignIn, Me, openapi};
+pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
+pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
+pub use tokens::{AccessClaims, AssertionClaims};
+pub use users::{AddUser, User, add_user, find as find_user, is_active_inspector};
+pub use verified::VerifiedTokens;
 
 use crate::error::{Error, Result};
 
@@ -96,6 +122,19 @@ impl Actor {
         }
     }
 
+    /// # Errors
+    /// 403 `not-permitted`, naming the role.
+    pub fn require_role(&self, role: Role) -> Result<()> {
+        if self.roles.contains(&role) {
+            Ok(())
+        } else {
+            Err(Error::forbidden(
+                "not-permitted",
+                format!("This needs the role {role:?}, which {} does not hold.", self.name),
+            ))
+        }
+    }
+
     /// The device that signed in, for what only a device may do.
     ///
     /// # Errors
@@ -120,9 +159,40 @@ impl fmt::Display for Actor {
     }
 }
 
-/// Access tokens that were verified before, until they expire or are revoked.
-#[derive(Default)]
-pub struct VerifiedTokens {}
-
 /// The routes of this slice.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/api/v1/auth/login").route(web::post().to(http::login)))
+        .service(resource("/api/v1/auth/refresh").route(web::post().to(http::refresh)))
+        .service(resource("/api/v1/auth/logout").route(web::post().to(http::logout)))
+        .service(resource("/api/v1/auth/device-token").route(web::post().to(http::device_token)))
+        .service(resource("/.well-known/jwks.json").route(web::get().to(http::jwks)))
+        .service(resource("/api/v1/me").route(web::get().to(http::me)))
+        .service(
+            resource("/api/v1/users")
+                .route(web::get().to(http::list_users))
+                .route(web::post().to(http::add_user)),
+        )
+        .service(resource("/api/v1/users/{id}/disable").route(web::post().to(http::disable_user)))
+        .service(resource("/api/v1/users/{id}/enrolment-codes").route(web::post().to(http::make_code)))
+        .service(resource("/api/v1/devices").route(web::get().to(http::list_devices)))
+        .service(resource("/api/v1/devices/enrol").route(web::post().to(http::enrol)))
+        .service(resource("/api/v1/devices/me/inventory").route(web::put().to(http::set_inventory)))
+        .service(resource("/api/v1/devices/{id}/revoke").route(web::post().to(http::revoke_device)))
+        .service(
+            resource("/login").route(web::get().to(pages::show_login)).route(web::post().to(pages::login)),
+        )
+        .service(resource("/logout").route(web::post().to(pages::logout)));
+}
+
+/// A path that answers other methods with a problem document, too.
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| async {
+        Err::<&str, _>(Error::with_status(
+            405,
+            "method-not-allowed",
+            "This path has no such method",
+            "The API description at /api/openapi.json lists the methods of each path.",
+        ))
+    }))
+}
