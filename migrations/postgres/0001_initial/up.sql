@@ -137,6 +137,8 @@ create table licence_lines (
     description text not null,
     quantity text not null,
     unit text not null,
+    value_amount bigint,
+    value_currency text,
     unique (licence_id, line)
 );
 
@@ -156,7 +158,8 @@ create table shipments (
     created_at timestamp not null,
     updated_at timestamp not null
 );
-create index shipments_by_arrival on shipments (arrived_on);
+create index shipments_by_arrival on shipments (arrived_on, id);
+create index shipments_by_line on shipments (licence_line_id);
 
 create table shipment_items (
     id text primary key not null,
@@ -257,6 +260,8 @@ create table counters (
     value bigint not null
 );
 insert into counters (name, value) values ('visit_changes', 0);
+-- Locked by whoever changes programme data.
+insert into counters (name, value) values ('programme_changes', 0);
 
 -- Evidence: never updated, never deleted, but for the state of a file that is still under way
 
@@ -346,12 +351,19 @@ create table determinations (
     reasons text not null,
     reason text not null,
     author_id text not null references users (id),
-    second_approver_id text references users (id),
     replaces text unique references determinations (id),
     created_at timestamp not null,
     log_index bigint not null
 );
 create index determinations_by_visit on determinations (visit_id);
+
+-- A changed determination counts once somebody else approved it.
+create table determination_approvals (
+    determination_id text primary key not null references determinations (id),
+    approver_id text not null references users (id),
+    approved_at timestamp not null,
+    log_index bigint not null
+);
 
 -- The log
 
@@ -402,3 +414,4 @@ create trigger findings_kept before update or delete on findings for each row ex
 create trigger determinations_kept before update or delete on determinations for each row execute function refuse_change();
 create trigger log_entries_kept before update or delete on log_entries for each row execute function refuse_change();
 create trigger visit_events_kept before update or delete on visit_events for each row execute function refuse_change();
+create trigger determination_approvals_kept before update or delete on determination_approvals for each row execute function refuse_change();

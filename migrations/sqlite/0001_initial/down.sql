@@ -1,6 +1,7 @@
 drop table outbox;
 drop table log_entries;
 drop table log_head;
+drop table determination_approvals;
 drop table determinations;
 drop table findings;
 drop table receipts;

@@ -137,6 +137,8 @@ create table licence_lines (
     description text not null,
     quantity text not null,
     unit text not null,
+    value_amount bigint,
+    value_currency text,
     unique (licence_id, line)
 );
 
@@ -156,7 +158,8 @@ create table shipments (
     created_at timestamp not null,
     updated_at timestamp not null
 );
-create index shipments_by_arrival on shipments (arrived_on);
+create index shipments_by_arrival on shipments (arrived_on, id);
+create index shipments_by_line on shipments (licence_line_id);
 
 create table shipment_items (
     id text primary key not null,
@@ -257,6 +260,8 @@ create table counters (
     value bigint not null
 );
 insert into counters (name, value) values ('visit_changes', 0);
+-- Locked by whoever changes programme data.
+insert into counters (name, value) values ('programme_changes', 0);
 
 -- Evidence: never updated, never deleted, but for the state of a file that is still under way
 
@@ -346,12 +351,19 @@ create table determinations (
     reasons text not null,
     reason text not null,
     author_id text not null references users (id),
-    second_approver_id text references users (id),
     replaces text unique references determinations (id),
     created_at timestamp not null,
     log_index bigint not null
 );
 create index determinations_by_visit on determinations (visit_id);
+
+-- A changed determination counts once somebody else approved it.
+create table determination_approvals (
+    determination_id text primary key not null references determinations (id),
+    approver_id text not null references users (id),
+    approved_at timestamp not null,
+    log_index bigint not null
+);
 
 -- The log
 
@@ -403,3 +415,5 @@ create trigger log_entries_no_update before update on log_entries begin select r
 create trigger log_entries_no_delete before delete on log_entries begin select raise(abort, 'log_entries are never changed or deleted'); end;
 create trigger visit_events_no_update before update on visit_events begin select raise(abort, 'visit_events are never changed or deleted'); end;
 create trigger visit_events_no_delete before delete on visit_events begin select raise(abort, 'visit_events are never changed or deleted'); end;
+create trigger determination_approvals_no_update before update on determination_approvals begin select raise(abort, 'determination_approvals are never changed or deleted'); end;
+create trigger determination_approvals_no_delete before delete on determination_approvals begin select raise(abort, 'determination_approvals are never changed or deleted'); end;

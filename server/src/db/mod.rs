@@ -24,6 +24,14 @@ pub enum Conn {
     Postgres(PgConnection),
 }
 
+/// Keys or ids asked for in one query; both databases take far more parameters.
+pub const CHUNK: usize = 500;
+
+diesel::define_sql_function! {
+    /// Capitals to small letters: on SQLite those of ASCII only.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
 pub type Pool = diesel::r2d2::Pool<Manager>;
 pub type PooledConn = diesel::r2d2::PooledConnection<Manager>;
 

@@ -156,6 +156,8 @@ diesel::table! {
         description -> Text,
         quantity -> Text,
         unit -> Text,
+        value_amount -> Nullable<BigInt>,
+        value_currency -> Nullable<Text>,
     }
 }
 
@@ -358,9 +360,17 @@ diesel::table! {
         reasons -> Text,
         reason -> Text,
         author_id -> Text,
-        second_approver_id -> Nullable<Text>,
         replaces -> Nullable<Text>,
         created_at -> Timestamp,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    determination_approvals (determination_id) {
+        determination_id -> Text,
+        approver_id -> Text,
+        approved_at -> Timestamp,
         log_index -> BigInt,
     }
 }
@@ -429,6 +439,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     receipts,
     findings,
     determinations,
+    determination_approvals,
     log_head,
     log_entries,
     outbox,

@@ -1,0 +1,65 @@
+//! The routes of parties.
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use endcheck_protocol::ids::PartyId;
+use endcheck_protocol::problem::Problem;
+
+use super::{NewParty, Party, PartyKind};
+use crate::accounts::{Actor, Permission};
+use crate::app::App;
+use crate::body::{self, MAX_THING_BYTES};
+use crate::error::Result;
+use crate::idempotency::{Answer, OnceKey, once};
+use crate::listing::{ListQuery, Page, entity};
+use crate::rows;
+
+/// This slice's piece of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list, get, create), components(schemas(Party, NewParty, PartyKind)))]
+pub struct Api;
+
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/api/v1/parties", web::get().to(list))
+        .route("/api/v1/parties", web::post().to(create))
+        .route("/api/v1/parties/{id}", web::get().to(get));
+}
+
+/// Parties in the order of their keys.
+#[utoipa::path(get, path = "/api/v1/parties", tag = "programme", params(ListQuery),
+    responses((status = 200, body = Page<Party>), (status = 422, body = Problem)))]
+async fn list(app: Data<App>, actor: Actor, query: Query<ListQuery>) -> Result<Json<Page<Party>>> {
+    actor.require(Permission::ReadVisits)?;
+    app.into_inner().read(move |conn| super::list(conn, &query)).await.map(Json)
+}
+
+/// One party.
+#[utoipa::path(get, path = "/api/v1/parties/{id}", tag = "programme", params(("id" = PartyId, Path)),
+    responses((status = 200, body = Party), (status = 304), (status = 404, body = Problem)))]
+async fn get(request: HttpRequest, app: Data<App>, actor: Actor, id: Path<PartyId>) -> Result<HttpResponse> {
+    actor.require(Permission::ReadVisits)?;
+    let party = app.into_inner().read(move |conn| super::get(conn, &id)).await?;
+    entity(&request, &party)
+}
+
+/// Adds a party.
+#[utoipa::path(post, path = "/api/v1/parties", tag = "programme", request_body = NewParty,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = Party), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) -> Result<HttpResponse> {
+    actor.require(Permission::EditProgramme)?;
+    let body = body::read(payload, MAX_THING_BYTES).await?;
+    let app: Arc<App> = app.into_inner();
+    let now = app.clock.now();
+    let party = rows::read_one(&body, &super::SHAPE, super::parse)?;
+    app.write(move |conn| {
+        once(conn, &actor, &key, &body, now, |conn| {
+            Answer::created(&super::create(conn, &actor, party, now)?)
+        })
+    })
+    .await
+    .map(HttpResponse::from)
+}
