@@ -1,0 +1,94 @@
+//! Rows of checks.
+
+use diesel::prelude::*;
+use endcheck_protocol::ids::{CheckId, ShipmentId, UserId};
+use endcheck_protocol::time::Timestamp;
+
+use super::Check;
+use crate::db::schema::checks;
+use crate::db::{Both, Conn, MultiBackend};
+use crate::error::{Error, Result};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = checks, check_for_backend(MultiBackend))]
+struct CheckRow {
+    id: CheckId,
+    shipment_id: ShipmentId,
+    kind: String,
+    cause: String,
+    reason: String,
+    due_at: Timestamp,
+    opened_by: Option<UserId>,
+    opened_at: Timestamp,
+    origin_key: Option<String>,
+}
+
+/// Whether the check is new; one with the same origin is not opened twice.
+pub(super) fn insert_once(conn: &mut Conn, check: &Check, origin: Option<&str>) -> Result<bool> {
+    let row = CheckRow {
+        id: check.id.clone(),
+        shipment_id: check.shipment.clone(),
+        kind: name(&check.kind)?,
+        cause: name(&check.trigger)?,
+        reason: check.reason.clone(),
+        due_at: check.due_at,
+        opened_by: check.opened_by.clone(),
+        opened_at: check.opened_at,
+        origin_key: origin.map(str::to_owned),
+    };
+    let inserted =
+        Both(diesel::insert_into(checks::table).values(&row).on_conflict(checks::origin_key).do_nothing())
+            .execute(conn)?;
+    Ok(inserted == 1)
+}
+
+pub(super) fn find(conn: &mut Conn, id: &CheckId) -> Result<Option<Check>> {
+    let row: Option<CheckRow> =
+        checks::table.find(id).select(CheckRow::as_select()).first(conn).optional()?;
+    row.map(Check::try_from).transpose()
+}
+
+/// Newest first, those opened before `before` only.
+pub(super) fn list(
+    conn: &mut Conn,
+    shipment: Option<&ShipmentId>,
+    before: Option<&CheckId>,
+    limit: i64,
+) -> Result<Vec<Check>> {
+    let mut query = checks::table.select(CheckRow::as_select()).into_boxed();
+    if let Some(shipment) = shipment {
+        query = query.filter(checks::shipment_id.eq(shipment));
+    }
+    if let Some(before) = before {
+        query = query.filter(checks::id.lt(before));
+    }
+    let rows: Vec<CheckRow> = query.order(checks::id.desc()).limit(limit).load(conn)?;
+    rows.into_iter().map(Check::try_from).collect()
+}
+
+impl TryFrom<CheckRow> for Check {
+    type Error = Error;
+    fn try_from(row: CheckRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            shipment: row.shipment_id,
+            kind: value(&row.kind)?,
+            trigger: value(&row.cause)?,
+            reason: row.reason,
+            due_at: row.due_at,
+            opened_by: row.opened_by,
+            opened_at: row.opened_at,
+        })
+    }
+}
+
+fn name(value: &impl serde::Serialize) -> Result<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        other => Err(Error::Internal(anyhow::anyhow!("{other:?} is not a name"))),
+    }
+}
+
+fn value<T: serde::de::DeserializeOwned>(name: &str) -> Result<T> {
+    serde_json::from_value(name.into()).map_err(|e| Error::Internal(e.into()))
+}

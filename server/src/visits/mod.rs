@@ -1,0 +1,277 @@
+//! Visits: who goes where, when, and how far each visit has come.
+//!
+//! Every change follows the one state table, `protocol::visit::VisitState::after`. Records are
+//! taken in whatever state a visit is in; here they only move it along.
+
+mod http;
+mod pull;
+mod store;
+mod tick;
+pub mod window;
+
+use chrono::TimeDelta;
+use endcheck_protocol::checklist::VisitOutcome;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{CheckId, SiteId, UserId, VisitId};
+use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::{RefusedTransition, Visit, VisitState, VisitVerb};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::accounts::{self, Actor, Permission};
+use crate::checks;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::{shipments, sites};
+
+pub use http::{ApiDoc, ListVisits, VisitPage, routes};
+pub use pull::pull;
+pub use store::Event;
+pub use tick::{TickOutcome, tick};
+
+/// A visit to be planned.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleVisit {
+    pub check: CheckId,
+    /// The shipment's declared site when absent.
+    pub site: Option<SiteId>,
+    /// May be assigned later.
+    pub inspector: Option<UserId>,
+    /// Local time at the site, such as `2026-11-23T08:30`.
+    pub window_start: String,
+    pub window_end: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReassignVisit {
+    /// Nobody when absent.
+    pub inspector: Option<UserId>,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RescheduleVisit {
+    /// Local time at the site.
+    pub window_start: String,
+    pub window_end: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelVisit {
+    pub reason: String,
+}
+
+/// What a manager does to a visit.
+#[derive(Debug, Clone)]
+pub enum Change {
+    Announce,
+    Reassign(ReassignVisit),
+    Reschedule(RescheduleVisit),
+    Cancel(CancelVisit),
+}
+
+/// Puts a visit on the calendar.
+///
+/// # Errors
+/// 403, 404 for an unknown check or site, 422 for a bad window or somebody who is no inspector.
+pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Timestamp) -> Result<Visit> {
+    actor.require(Permission::ScheduleVisits)?;
+    let check = checks::get(conn, &command.check)?;
+    let site_id = match command.site {
+        Some(site) => site,
+        None => shipments::get(conn, &check.shipment)?.site,
+    };
+    let site = sites::get(conn, &site_id)?;
+    let window =
+        window::read(&command.window_start, &command.window_end, &site.time_zone).map_err(Error::invalid)?;
+    if let Some(inspector) = &command.inspector {
+        require_inspector(conn, inspector)?;
+    }
+    let id = VisitId::mint();
+    let row = store::NewVisit {
+        id: id.clone(),
+        check_id: check.id,
+        site_id,
+        inspector_id: command.inspector,
+        state: VisitState::Planned.as_str(),
+        version: 1,
+        window_start_at: window.start_at,
+        window_end_at: window.end_at,
+        due_at: check.due_at,
+        change_no: store::next_change(conn)?,
+        created_at: now,
+    };
+    store::insert(conn, &row)?;
+    store::add_event(conn, &id, &actor.to_string(), "schedule", "", None, now)?;
+    get(conn, &id, now)
+}
+
+/// Announces, reassigns, moves or cancels a visit. `if_version` refuses when somebody else changed
+/// it since.
+///
+/// # Errors
+/// 403; 404; 409 `visit-state` naming verb and state; 412 `visit-changed`; 422.
+pub fn change(
+    conn: &mut Conn,
+    actor: &Actor,
+    id: &VisitId,
+    change: Change,
+    if_version: Option<i64>,
+    now: Timestamp,
+) -> Result<Visit> {
+    actor.require(Permission::ScheduleVisits)?;
+    let visit = get(conn, id, now)?;
+    if if_version.is_some_and(|version| version != visit.version) {
+        return Err(Error::with_status(
+            412,
+            "visit-changed",
+            "The visit was changed meanwhile",
+            format!("It is at version {} now: read it again, then decide again.", visit.version),
+        ));
+    }
+    let (verb, name) = match &change {
+        Change::Announce => (VisitVerb::Announce, "announce"),
+        Change::Reassign(_) => (VisitVerb::Reassign, "reassign"),
+        Change::Reschedule(_) => (VisitVerb::Reschedule, "reschedule"),
+        Change::Cancel(_) => (VisitVerb::Cancel, "cancel"),
+    };
+    let state = visit.state.after(verb).map_err(refused)?;
+    let mut update = store::Update::to(state, visit.version + 1);
+    update.change_no = Some(store::next_change(conn)?);
+    let detail = match change {
+        Change::Announce => String::new(),
+        Change::Reassign(command) => {
+            if let Some(inspector) = &command.inspector {
+                require_inspector(conn, inspector)?;
+            }
+            update.inspector_id = Some(command.inspector);
+            checks::require_reason(command.reason)?
+        }
+        Change::Reschedule(command) => {
+            let window = window::read(&command.window_start, &command.window_end, &visit.time_zone)
+                .map_err(Error::invalid)?;
+            update.window_start_at = Some(window.start_at);
+            update.window_end_at = Some(window.end_at);
+            checks::require_reason(command.reason)?
+        }
+        Change::Cancel(command) => {
+            let reason = checks::require_reason(command.reason)?;
+            update.reason = Some(Some(reason.clone()));
+            update.finished_at = Some(Some(now));
+            reason
+        }
+    };
+    if !store::update(conn, id, visit.version, update)? {
+        return Err(Error::conflict(
+            "visit-changed",
+            "Somebody changed the visit in this moment: read it again.",
+        ));
+    }
+    store::add_event(conn, id, &actor.to_string(), name, &detail, None, now)?;
+    get(conn, id, now)
+}
+
+/// A visit by its id.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn get(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Visit> {
+    store::find(conn, id)?.map(|row| row.into_visit(now)).ok_or_else(|| Error::not_found("visit"))
+}
+
+/// What happened to a visit, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn events(conn: &mut Conn, id: &VisitId) -> Result<Vec<Event>> {
+    store::events(conn, id)
+}
+
+/// The hash of the visit's frozen checklist, once an inspector pulled it.
+///
+/// # Errors
+/// 404 when there is no such visit.
+pub fn checklist_hash(conn: &mut Conn, id: &VisitId) -> Result<Option<Sha256>> {
+    store::checklist_hash(conn, id)
+}
+
+/// What a record did to its visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Opened,
+    Closed(VisitOutcome),
+    /// Any other record: the device was heard of.
+    Heard,
+}
+
+/// Moves a visit along after a record came in. A state that does not allow it stays as it is and is
+/// returned, for the caller to make a finding of.
+///
+/// # Errors
+/// When the database fails.
+pub fn progress(
+    conn: &mut Conn,
+    id: &VisitId,
+    progress: Progress,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Option<RefusedTransition>> {
+    let visit = get(conn, id, now)?;
+    let (verb, name) = match progress {
+        Progress::Heard => {
+            store::heard(conn, id, now)?;
+            return Ok(None);
+        }
+        Progress::Opened => (VisitVerb::Open, "open"),
+        Progress::Closed(_) => (VisitVerb::Close, "close"),
+    };
+    let state = match visit.state.after(verb) {
+        Ok(state) => state,
+        Err(refused) => return Ok(Some(refused)),
+    };
+    let mut update = store::Update::to(state, visit.version);
+    update.last_sync_at = Some(Some(now));
+    let mut detail = String::new();
+    if let Progress::Closed(outcome) = progress {
+        update.outcome = Some(Some(outcome.as_str().to_owned()));
+        update.finished_at = Some(Some(now));
+        detail = outcome.as_str().to_owned();
+    }
+    store::update(conn, id, visit.version, update)?;
+    store::add_event(conn, id, actor, name, &detail, None, now)?;
+    Ok(None)
+}
+
+/// Marks a visit as reviewed, after a determination.
+///
+/// # Errors
+/// 409 `visit-state` when the visit is not closed.
+pub fn reviewed(conn: &mut Conn, id: &VisitId, actor: &Actor, outcome: &str, now: Timestamp) -> Result<()> {
+    let visit = get(conn, id, now)?;
+    let state = visit.state.after(VisitVerb::Determine).map_err(refused)?;
+    store::update(conn, id, visit.version, store::Update::to(state, visit.version))?;
+    store::add_event(conn, id, &actor.to_string(), "determine", outcome, None, now)
+}
+
+/// Whether a visit can still be worked on, was late, or belongs to somebody else: for findings.
+#[must_use]
+pub fn is_late(visit: &Visit, at: Timestamp) -> bool {
+    at > visit.window_end_at.plus(TimeDelta::hours(1))
+}
+
+fn refused(refused: RefusedTransition) -> Error {
+    Error::conflict("visit-state", format!("{refused}."))
+}
+
+fn require_inspector(conn: &mut Conn, user: &UserId) -> Result<()> {
+    if accounts::is_active_inspector(conn, user)? {
+        Ok(())
+    } else {
+        Err(Error::invalid_field("inspector", format!("{user} is not an active inspector")))
+    }
+}

@@ -1,0 +1,103 @@
+//! What a device takes along: the inspector's visits with all that is needed on site.
+
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::sync::PullPage;
+use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::{Visit, VisitPacket, VisitState, VisitVerb};
+
+use super::store;
+use crate::accounts::{Actor, Permission};
+use crate::checks::{self, Check};
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::shipments::{self, Shipment};
+use crate::{checklists, sites};
+
+const PAGE: i64 = 20;
+
+/// The visits that changed for this device since `cursor`. A visit that the device fetches for the
+/// first time is dispatched, and its checklist frozen.
+///
+/// # Errors
+/// 400 `malformed-cursor`; 403 without the right or a device.
+pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp) -> Result<PullPage> {
+    actor.require(Permission::Inspect)?;
+    let device = actor.require_device()?.clone();
+    let after: i64 = match cursor {
+        None | Some("") => 0,
+        Some(text) => text.parse().map_err(|_| {
+            Error::malformed(
+                "malformed-cursor",
+                "The cursor is not one that this server gave. Pull without one.",
+            )
+        })?,
+    };
+    let found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
+    let more = i64::try_from(found.len()) == Ok(PAGE);
+    let mut last = after;
+    let mut packets = Vec::with_capacity(found.len());
+    for named in found {
+        last = named.row.change_no;
+        let visit = named.into_visit(now);
+        let mine = visit.inspector.as_ref() == Some(&actor.user);
+        let withdrawn = !mine || visit.state == VisitState::Cancelled;
+        let known = store::checklist_hash(conn, &visit.id)?;
+        if withdrawn && known.is_none() {
+            continue;
+        }
+        let check = checks::get(conn, &visit.check)?;
+        let shipment = shipments::get(conn, &check.shipment)?;
+        let visit =
+            if withdrawn { visit } else { dispatch(conn, visit, &shipment, known.as_ref(), actor, now)? };
+        store::add_pull(conn, &visit.id, &device, visit.version, now)?;
+        packets.push(packet(conn, visit, &check, shipment, withdrawn)?);
+    }
+    Ok(PullPage { server_at: now, visits: packets, cursor: last.to_string(), more })
+}
+
+/// Dispatches the visit unless it is under way or done already.
+fn dispatch(
+    conn: &mut Conn,
+    visit: Visit,
+    shipment: &Shipment,
+    known: Option<&Sha256>,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Visit> {
+    let fresh = matches!(visit.state, VisitState::Planned | VisitState::Announced);
+    if !fresh && known.is_some() {
+        return Ok(visit);
+    }
+    let state = visit.state.after(VisitVerb::Pull).unwrap_or(visit.state);
+    let (hash, _) = checklists::freeze(conn, shipment, now)?;
+    let mut update = store::Update::to(state, visit.version);
+    update.checklist_hash = Some(Some(hash));
+    store::update(conn, &visit.id, visit.version, update)?;
+    store::add_event(conn, &visit.id, &actor.to_string(), "dispatch", "", None, now)?;
+    super::get(conn, &visit.id, now)
+}
+
+fn packet(
+    conn: &mut Conn,
+    visit: Visit,
+    check: &Check,
+    shipment: Shipment,
+    withdrawn: bool,
+) -> Result<VisitPacket> {
+    let site = sites::get(conn, &visit.site)?;
+    let hash = store::checklist_hash(conn, &visit.id)?.ok_or_else(|| Error::not_found("checklist"))?;
+    Ok(VisitPacket {
+        check_reason: check.reason.clone(),
+        check_kind: serde_json::to_value(check.kind)
+            .ok()
+            .and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        site_address: site.address,
+        fence: site.fence,
+        shipment: shipment.summary(),
+        items: shipment.expected_items(),
+        checklist: checklists::get(conn, &hash)?,
+        withdrawn,
+        visit,
+    })
+}

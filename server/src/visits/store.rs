@@ -1,0 +1,346 @@
+//! Rows of visits and of what happened to them.
+
+use diesel::prelude::*;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{CheckId, DeviceId, SiteId, UserId, VisitId};
+use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::{Visit, VisitState};
+use serde::Serialize;
+
+use super::http::ListVisits;
+use crate::db::schema::{sites, users, visit_events, visit_pulls, visits};
+use crate::db::{self, Both, Conn, MultiBackend};
+use crate::error::{Error, Result};
+
+#[derive(Insertable)]
+#[diesel(table_name = visits)]
+pub(super) struct NewVisit {
+    pub id: VisitId,
+    pub check_id: CheckId,
+    pub site_id: SiteId,
+    pub inspector_id: Option<UserId>,
+    pub state: &'static str,
+    pub version: i64,
+    pub window_start_at: Timestamp,
+    pub window_end_at: Timestamp,
+    pub due_at: Timestamp,
+    pub change_no: i64,
+    pub created_at: Timestamp,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = visits, check_for_backend(MultiBackend))]
+pub(super) struct VisitRow {
+    pub id: VisitId,
+    pub check_id: CheckId,
+    pub site_id: SiteId,
+    pub inspector_id: Option<UserId>,
+    pub state: String,
+    pub version: i64,
+    pub window_start_at: Timestamp,
+    pub window_end_at: Timestamp,
+    pub due_at: Timestamp,
+    pub outcome: Option<String>,
+    pub reason: Option<String>,
+    pub finished_at: Option<Timestamp>,
+    pub change_no: i64,
+}
+
+/// A visit with the names that a reader wants beside the ids.
+pub(super) struct NamedVisit {
+    pub row: VisitRow,
+    site_name: String,
+    country: String,
+    time_zone: String,
+    inspector_name: Option<String>,
+}
+
+/// What changes; `None` leaves a column as it is.
+#[derive(AsChangeset)]
+#[diesel(table_name = visits)]
+pub(super) struct Update {
+    state: String,
+    version: i64,
+    /// Set where devices must hear of it with their next pull.
+    pub change_no: Option<i64>,
+    pub inspector_id: Option<Option<UserId>>,
+    pub window_start_at: Option<Timestamp>,
+    pub window_end_at: Option<Timestamp>,
+    pub checklist_hash: Option<Option<Sha256>>,
+    pub outcome: Option<Option<String>>,
+    pub reason: Option<Option<String>>,
+    pub last_sync_at: Option<Option<Timestamp>>,
+    pub finished_at: Option<Option<Timestamp>>,
+}
+
+impl Update {
+    pub fn to(state: VisitState, version: i64) -> Self {
+        Self {
+            state: state.as_str().to_owned(),
+            version,
+            change_no: None,
+            inspector_id: None,
+            window_start_at: None,
+            window_end_at: None,
+            checklist_hash: None,
+            outcome: None,
+            reason: None,
+            last_sync_at: None,
+            finished_at: None,
+        }
+    }
+}
+
+/// Something that happened to a visit.
+#[derive(Debug, Clone, Queryable, Serialize, utoipa::ToSchema)]
+pub struct Event {
+    pub at: Timestamp,
+    /// `user:…`, `device:…` or `tick`.
+    pub actor: String,
+    pub verb: String,
+    pub detail: String,
+}
+
+pub(super) fn next_change(conn: &mut Conn) -> Result<i64> {
+    db::next_value(conn, "visit_changes")
+}
+
+pub(super) fn insert(conn: &mut Conn, row: &NewVisit) -> Result<()> {
+    diesel::insert_into(visits::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Whether the visit still was at `version`.
+pub(super) fn update(conn: &mut Conn, id: &VisitId, version: i64, update: Update) -> Result<bool> {
+    let changed = diesel::update(visits::table.filter(visits::id.eq(id).and(visits::version.eq(version))))
+        .set(&update)
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+pub(super) fn heard(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<()> {
+    diesel::update(visits::table.filter(visits::id.eq(id)))
+        .set(visits::last_sync_at.eq(now))
+        .execute(conn)?;
+    Ok(())
+}
+
+pub(super) fn checklist_hash(conn: &mut Conn, id: &VisitId) -> Result<Option<Sha256>> {
+    visits::table
+        .find(id)
+        .select(visits::checklist_hash)
+        .first(conn)
+        .optional()?
+        .ok_or_else(|| Error::not_found("visit"))
+}
+
+/// Writes an event; one with the same `once_key` is written once. Says whether it was.
+pub(super) fn add_event_once(
+    conn: &mut Conn,
+    id: &VisitId,
+    actor: &str,
+    verb: &str,
+    detail: &str,
+    once_key: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let added = Both(
+        diesel::insert_into(visit_events::table)
+            .values((
+                visit_events::id.eq(uuid::Uuid::now_v7().to_string()),
+                visit_events::visit_id.eq(id),
+                visit_events::at.eq(now),
+                visit_events::actor.eq(actor),
+                visit_events::verb.eq(verb),
+                visit_events::detail.eq(detail),
+                visit_events::once_key.eq(once_key),
+            ))
+            .on_conflict(visit_events::once_key)
+            .do_nothing(),
+    )
+    .execute(conn)?;
+    Ok(added == 1)
+}
+
+pub(super) fn add_event(
+    conn: &mut Conn,
+    id: &VisitId,
+    actor: &str,
+    verb: &str,
+    detail: &str,
+    once_key: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    add_event_once(conn, id, actor, verb, detail, once_key, now).map(|_| ())
+}
+
+pub(super) fn events(conn: &mut Conn, id: &VisitId) -> Result<Vec<Event>> {
+    Ok(visit_events::table
+        .filter(visit_events::visit_id.eq(id))
+        .order((visit_events::at, visit_events::id))
+        .select((visit_events::at, visit_events::actor, visit_events::verb, visit_events::detail))
+        .load(conn)?)
+}
+
+diesel::alias!(users as inspectors: Inspectors);
+
+type Names = (VisitRow, String, String, String, Option<String>);
+
+macro_rules! named {
+    () => {
+        visits::table
+            .inner_join(sites::table.on(sites::id.eq(visits::site_id)))
+            .left_join(inspectors.on(inspectors.field(users::id).nullable().eq(visits::inspector_id)))
+            .select((
+                VisitRow::as_select(),
+                sites::name,
+                sites::country,
+                sites::time_zone,
+                inspectors.field(users::name).nullable(),
+            ))
+    };
+}
+
+pub(super) fn find(conn: &mut Conn, id: &VisitId) -> Result<Option<NamedVisit>> {
+    let found: Option<Names> = named!().filter(visits::id.eq(id)).first(conn).optional()?;
+    Ok(found.map(NamedVisit::from))
+}
+
+/// One page by due date, after `cursor`.
+pub(super) fn list(
+    conn: &mut Conn,
+    filter: &ListVisits,
+    cursor: Option<&(Timestamp, VisitId)>,
+    limit: i64,
+    now: Timestamp,
+) -> Result<Vec<NamedVisit>> {
+    let mut query = named!().into_boxed();
+    match filter.state {
+        Some(state) => query = query.filter(visits::state.eq(state.as_str())),
+        None if !filter.all => query = query.filter(visits::finished_at.is_null()),
+        None => {}
+    }
+    if let Some(inspector) = &filter.inspector {
+        query = query.filter(visits::inspector_id.eq(inspector));
+    }
+    if filter.unassigned {
+        query = query.filter(visits::inspector_id.is_null());
+    }
+    if let Some(site) = &filter.site {
+        query = query.filter(visits::site_id.eq(site));
+    }
+    if let Some(country) = &filter.country {
+        query = query.filter(sites::country.eq(country));
+    }
+    if filter.overdue {
+        query = query.filter(visits::due_at.lt(now).and(visits::finished_at.is_null()));
+    }
+    if let Some((due_at, id)) = cursor {
+        // The outer bound is what the index can start from.
+        query =
+            query.filter(visits::due_at.ge(*due_at)).filter(visits::due_at.gt(*due_at).or(visits::id.gt(id)));
+    }
+    let rows: Vec<Names> = query.order((visits::due_at, visits::id)).limit(limit).load(conn)?;
+    Ok(rows.into_iter().map(NamedVisit::from).collect())
+}
+
+/// Visits that changed after `change_no` and are this inspector's, or were pulled by this device.
+pub(super) fn changed_for(
+    conn: &mut Conn,
+    inspector: &UserId,
+    device: &DeviceId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<NamedVisit>> {
+    let pulled = visit_pulls::table.filter(visit_pulls::device_id.eq(device)).select(visit_pulls::visit_id);
+    let rows: Vec<Names> = named!()
+        .filter(visits::change_no.gt(after))
+        .filter(visits::inspector_id.eq(inspector).or(visits::id.eq_any(pulled).assume_not_null()))
+        .order(visits::change_no)
+        .limit(limit)
+        .load(conn)?;
+    Ok(rows.into_iter().map(NamedVisit::from).collect())
+}
+
+pub(super) fn add_pull(
+    conn: &mut Conn,
+    visit: &VisitId,
+    device: &DeviceId,
+    version: i64,
+    now: Timestamp,
+) -> Result<()> {
+    Both(
+        diesel::insert_into(visit_pulls::table)
+            .values((
+                visit_pulls::visit_id.eq(visit),
+                visit_pulls::device_id.eq(device),
+                visit_pulls::version.eq(version),
+                visit_pulls::pulled_at.eq(now),
+            ))
+            .on_conflict((visit_pulls::visit_id, visit_pulls::device_id))
+            .do_update()
+            .set((visit_pulls::version.eq(version), visit_pulls::pulled_at.eq(now))),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Unfinished visits whose check was due before `now`, a batch after `after`.
+pub(super) fn overdue(
+    conn: &mut Conn,
+    now: Timestamp,
+    after: Option<&(Timestamp, VisitId)>,
+    limit: i64,
+) -> Result<Vec<(Timestamp, VisitId)>> {
+    let mut query = visits::table
+        .filter(visits::finished_at.is_null().and(visits::due_at.lt(now)))
+        .select((visits::due_at, visits::id))
+        .into_boxed();
+    if let Some((due_at, id)) = after {
+        query =
+            query.filter(visits::due_at.ge(*due_at)).filter(visits::due_at.gt(*due_at).or(visits::id.gt(id)));
+    }
+    Ok(query.order((visits::due_at, visits::id)).limit(limit).load(conn)?)
+}
+
+/// Visits under way whose window, and whose last sync, ended before `limit_at`.
+pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp) -> Result<Vec<VisitId>> {
+    Ok(visits::table
+        .filter(visits::state.eq_any([VisitState::Dispatched.as_str(), VisitState::Open.as_str()]))
+        .filter(visits::window_end_at.lt(limit_at))
+        .filter(visits::last_sync_at.is_null().or(visits::last_sync_at.lt(limit_at)))
+        .order(visits::id)
+        .limit(1000)
+        .select(visits::id)
+        .load(conn)?)
+}
+
+impl From<Names> for NamedVisit {
+    fn from((row, site_name, country, time_zone, inspector_name): Names) -> Self {
+        Self { row, site_name, country, time_zone, inspector_name }
+    }
+}
+
+impl NamedVisit {
+    pub fn into_visit(self, now: Timestamp) -> Visit {
+        let state = VisitState::parse(&self.row.state).unwrap_or(VisitState::Planned);
+        Visit {
+            id: self.row.id,
+            check: self.row.check_id,
+            site: self.row.site_id,
+            site_name: self.site_name,
+            country: self.country,
+            state,
+            version: self.row.version,
+            inspector: self.row.inspector_id,
+            inspector_name: self.inspector_name,
+            window_start_at: self.row.window_start_at,
+            window_end_at: self.row.window_end_at,
+            time_zone: self.time_zone,
+            due_at: self.row.due_at,
+            overdue: self.row.finished_at.is_none() && self.row.due_at < now,
+            outcome: self.row.outcome.and_then(|name| serde_json::from_value(name.into()).ok()),
+            reason: self.row.reason,
+        }
+    }
+}
