@@ -1,0 +1,132 @@
+//! Findings: what headquarters noticed, with values and innocent explanations. Inserted, never
+//! edited; none of them decides anything.
+
+use diesel::prelude::*;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{DeviceId, FindingId, VisitId};
+use endcheck_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::db::schema::findings;
+use crate::db::{Both, Conn, MultiBackend};
+use crate::error::Result;
+
+/// How much a finding asks of its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// Worth knowing.
+    Info,
+    /// Somebody should look.
+    Look,
+    /// Two things that cannot both be so.
+    Contradiction,
+}
+
+impl Weight {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Look => "look",
+            Self::Contradiction => "contradiction",
+        }
+    }
+}
+
+/// Something that headquarters noticed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Finding {
+    pub signal: String,
+    pub weight: Weight,
+    /// One sentence, values included.
+    pub summary: String,
+    /// How it can be so without anybody meaning harm.
+    pub explanations: String,
+    /// Method and version that found it.
+    pub method: String,
+    pub record: Option<Sha256>,
+    pub created_at: Timestamp,
+}
+
+/// A finding about to be written. A method says a thing about a subject once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NewFinding {
+    pub signal: &'static str,
+    pub weight: Weight,
+    pub summary: String,
+    /// The values as JSON.
+    pub detail: serde_json::Value,
+    pub explanations: &'static str,
+    /// Method and version.
+    pub method: &'static str,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub visit: Option<&'a VisitId>,
+    pub device: &'a DeviceId,
+    pub record: &'a Sha256,
+}
+
+pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, now: Timestamp) -> Result<()> {
+    let key = format!("{}:{}:{}", finding.method, finding.signal, subject.record);
+    Both(
+        diesel::insert_into(findings::table)
+            .values((
+                findings::id.eq(FindingId::mint()),
+                findings::finding_key.eq(key),
+                findings::visit_id.eq(subject.visit),
+                findings::device_id.eq(subject.device),
+                findings::record_hash.eq(subject.record),
+                findings::signal.eq(finding.signal),
+                findings::weight.eq(finding.weight.as_str()),
+                findings::summary.eq(&finding.summary),
+                findings::detail.eq(finding.detail.to_string()),
+                findings::explanations.eq(finding.explanations),
+                findings::method.eq(finding.method),
+                findings::created_at.eq(now),
+            ))
+            .on_conflict(findings::finding_key)
+            .do_nothing(),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = findings, check_for_backend(MultiBackend))]
+struct FindingRow {
+    signal: String,
+    weight: String,
+    summary: String,
+    explanations: String,
+    method: String,
+    record_hash: Option<Sha256>,
+    created_at: Timestamp,
+}
+
+pub(super) fn of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Finding>> {
+    let rows: Vec<FindingRow> = findings::table
+        .filter(findings::visit_id.eq(visit))
+        .order((findings::created_at, findings::id))
+        .select(FindingRow::as_select())
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Finding {
+            weight: match row.weight.as_str() {
+                "contradiction" => Weight::Contradiction,
+                "look" => Weight::Look,
+                _ => Weight::Info,
+            },
+            signal: row.signal,
+            summary: row.summary,
+            explanations: row.explanations,
+            method: row.method,
+            record: row.record_hash,
+            created_at: row.created_at,
+        })
+        .collect())
+}

@@ -1,0 +1,256 @@
+//! Taking records in: each is kept, logged and receipted in one transaction, whatever it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::SigningKey;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope::{self, RECEIPT_TYPE};
+use endcheck_protocol::ids::{DeviceId, VisitId};
+use endcheck_protocol::place::Fence;
+use endcheck_protocol::record::{Act, Record};
+use endcheck_protocol::sync::{Quarantine, Receipt, RecordAnswer, RecordOutcome};
+use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::{RefusedTransition, Visit};
+
+use super::findings::{self, Subject};
+use super::judge::{Judged, judge};
+use super::observe::{Context, observe};
+use super::store::{self, FileState};
+use crate::accounts::{self, EnrolledDevice};
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::log::{self, EntryKind, Logged};
+use crate::sites;
+use crate::visits::{self, Progress};
+
+/// What an intake left to do once it is committed.
+pub(super) struct TakenIn {
+    pub answers: Vec<RecordAnswer>,
+    /// Sealed hashes that records now name: their bytes may have arrived before.
+    pub named: Vec<Sha256>,
+}
+
+/// Takes in the envelopes that `device` hands in, in their order.
+///
+/// # Errors
+/// When the database fails; then nothing is kept and all may be sent again.
+pub(super) fn take_in(
+    conn: &mut Conn,
+    device: &DeviceId,
+    org: &str,
+    authority: &SigningKey,
+    envelopes: &[Vec<u8>],
+    now: Timestamp,
+) -> Result<TakenIn> {
+    // First of all locks, so that two deliveries of the same records wait for each other here.
+    log::lock(conn)?;
+    let enrolled = accounts::enrolled_device(conn, device)?;
+    let key_of = |keyid: &Sha256| {
+        enrolled.keys.iter().find(|(key, _)| &key.fingerprint == keyid).map(|(_, public)| *public)
+    };
+    let judged: Vec<Judged> = envelopes.iter().map(|bytes| judge(bytes, device, org, key_of)).collect();
+    let hashes: Vec<Sha256> = judged.iter().map(|judged| judged.hash.clone()).collect();
+    let mut answers: BTreeMap<Sha256, RecordAnswer> = store::held(conn, &hashes)?
+        .into_iter()
+        .map(|held| {
+            let quarantine = held.quarantine.map(|(code, detail)| Quarantine { code, detail });
+            (held.hash.clone(), answer(held.hash, RecordOutcome::Held, held.log_index, quarantine))
+        })
+        .collect();
+
+    let mut seen = BTreeSet::new();
+    let fresh: Vec<(&Judged, &Vec<u8>)> = judged
+        .iter()
+        .zip(envelopes)
+        .filter(|(judged, _)| !answers.contains_key(&judged.hash) && seen.insert(&judged.hash))
+        .collect();
+    let subjects: Vec<Sha256> = fresh.iter().map(|(judged, _)| judged.hash.clone()).collect();
+    let logged = log::append_all(conn, EntryKind::Record, &subjects, now)?;
+    let mut taker = Taker {
+        conn,
+        device,
+        enrolled: &enrolled,
+        authority,
+        now,
+        known: BTreeMap::new(),
+        named: Vec::new(),
+    };
+    for ((judged, bytes), logged) in fresh.into_iter().zip(logged) {
+        taker.keep(judged, bytes, &logged)?;
+        let outcome =
+            if judged.quarantine.is_some() { RecordOutcome::Quarantined } else { RecordOutcome::Accepted };
+        answers.insert(
+            judged.hash.clone(),
+            answer(judged.hash.clone(), outcome, logged.index, judged.quarantine.clone()),
+        );
+    }
+    let named = taker.named;
+    let answers = hashes
+        .iter()
+        .map(|hash| {
+            answers.get(hash).cloned().ok_or_else(|| Error::Internal(anyhow::anyhow!("no answer for {hash}")))
+        })
+        .collect::<Result<_>>()?;
+    Ok(TakenIn { answers, named })
+}
+
+fn answer(
+    hash: Sha256,
+    outcome: RecordOutcome,
+    log_index: i64,
+    quarantine: Option<Quarantine>,
+) -> RecordAnswer {
+    RecordAnswer { hash, outcome, log_index: u64::try_from(log_index).unwrap_or(0), quarantine }
+}
+
+/// A visit and its fence, looked up once a delivery.
+struct Known {
+    fence: Option<Fence>,
+}
+
+struct Taker<'a> {
+    conn: &'a mut Conn,
+    device: &'a DeviceId,
+    enrolled: &'a EnrolledDevice,
+    authority: &'a SigningKey,
+    now: Timestamp,
+    known: BTreeMap<VisitId, Known>,
+    named: Vec<Sha256>,
+}
+
+impl Taker<'_> {
+    fn keep(&mut self, judged: &Judged, bytes: &[u8], logged: &Logged) -> Result<()> {
+        let record = judged.record.as_ref();
+        let visit_id = match record.and_then(|record| record.task.visit.as_ref()) {
+            Some(visit) => store::known_visit(self.conn, visit)?,
+            None => None,
+        };
+        let seq = record.and_then(|record| i64::try_from(record.seq).ok());
+        store::insert_record(
+            self.conn,
+            &store::NewRecord {
+                hash: &judged.hash,
+                device_id: self.device,
+                seq,
+                prev: record.and_then(|record| record.prev.as_ref()),
+                keyid: judged.keyid.as_ref().map_or("", Sha256::as_str),
+                visit_id: visit_id.as_ref(),
+                kind: record.map_or("unreadable", |record| record.act.kind()),
+                device_at: record.map(|record| record.clock.device_at),
+                received_at: self.now,
+                log_index: logged.index,
+                quarantine_code: judged.quarantine.as_ref().map(|quarantine| quarantine.code.as_str()),
+                quarantine_detail: judged.quarantine.as_ref().map(|quarantine| quarantine.detail.as_str()),
+                envelope: bytes,
+            },
+        )?;
+        self.receipt(judged, logged)?;
+        match (record, &judged.quarantine) {
+            (Some(record), None) => self.accept(judged, record, visit_id.as_ref()),
+            _ => Ok(()),
+        }
+    }
+
+    fn receipt(&mut self, judged: &Judged, logged: &Logged) -> Result<()> {
+        let receipt = Receipt::Record {
+            device: self.device.clone(),
+            record: judged.hash.clone(),
+            quarantined: judged.quarantine.is_some(),
+            log_index: u64::try_from(logged.index).unwrap_or(0),
+            salt: logged.salt.clone(),
+            logged_at: logged.at,
+        };
+        let envelope = sign_receipt(&receipt, self.authority)?;
+        store::insert_receipt(self.conn, logged.index, self.device, &judged.hash, "record", &envelope)
+    }
+
+    /// What an accepted record does beyond being kept.
+    fn accept(&mut self, judged: &Judged, record: &Record, visit_id: Option<&VisitId>) -> Result<()> {
+        let visit = match visit_id {
+            Some(visit) => Some(visits::get(self.conn, visit, self.now)?),
+            None => None,
+        };
+        self.observe(judged, record, visit.as_ref())?;
+        if let Some(file) = record.act.file() {
+            let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+            store::insert_file(
+                self.conn,
+                &store::FileRow {
+                    record_hash: judged.hash.clone(),
+                    device_id: self.device.clone(),
+                    visit_id: visit_id.cloned(),
+                    name: file.name.clone(),
+                    mime: file.mime.clone(),
+                    size_bytes: size(file.size_bytes),
+                    sha256: file.sha256.clone(),
+                    sealed_sha256: file.sealed_sha256.clone(),
+                    sealed_size_bytes: size(file.sealed_size_bytes),
+                    state: FileState::Awaited.as_str().to_owned(),
+                    stored_at: None,
+                    problem: None,
+                    facts: None,
+                    thumbnail_sha256: None,
+                },
+            )?;
+            self.named.push(file.sealed_sha256.clone());
+        }
+        if let Some(visit) = visit_id {
+            let progress = match &record.act {
+                Act::VisitOpen { .. } => Progress::Opened,
+                Act::VisitClose { outcome, .. } => Progress::Closed(*outcome),
+                _ => Progress::Heard,
+            };
+            let refused: Option<RefusedTransition> =
+                visits::progress(self.conn, visit, progress, &format!("device:{}", self.device), self.now)?;
+            if let Some(refused) = refused {
+                tracing::info!(%visit, %refused, "a record found its visit in another state");
+            }
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, judged: &Judged, record: &Record, visit: Option<&Visit>) -> Result<()> {
+        let predecessor_held = match &record.prev {
+            Some(prev) => store::is_held(self.conn, prev)?,
+            None => true,
+        };
+        let seq = i64::try_from(record.seq).unwrap_or(i64::MAX);
+        let number_taken = store::sibling(self.conn, self.device, seq, &judged.hash)?.is_some();
+        if let Some(visit) = visit
+            && !self.known.contains_key(&visit.id)
+        {
+            let site = sites::get(self.conn, &visit.site)?;
+            let fence = site.fence.as_ref().and_then(|fence| Fence::from_geojson(fence).ok());
+            self.known.insert(visit.id.clone(), Known { fence });
+        }
+        let fence = visit.and_then(|visit| self.known.get(&visit.id)).and_then(|known| known.fence.as_ref());
+        let key = self
+            .enrolled
+            .keys
+            .iter()
+            .find(|(key, _)| Some(&key.fingerprint) == judged.keyid.as_ref())
+            .map(|(key, _)| key);
+        let context = Context {
+            visit,
+            fence,
+            holder: &self.enrolled.holder,
+            certificate_expires_at: self.enrolled.expires_at,
+            key,
+            received_at: self.now,
+            predecessor_held,
+            number_taken,
+        };
+        let subject =
+            Subject { visit: visit.map(|visit| &visit.id), device: self.device, record: &judged.hash };
+        for finding in observe(record, &context) {
+            findings::add(self.conn, subject, &finding, self.now)?;
+        }
+        Ok(())
+    }
+}
+
+/// A receipt, signed, as text.
+pub(super) fn sign_receipt(receipt: &Receipt, authority: &SigningKey) -> Result<String> {
+    let bytes = envelope::sign(RECEIPT_TYPE, receipt, authority).map_err(|e| Error::Internal(e.into()))?;
+    String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))
+}
