@@ -1,0 +1,63 @@
+//! What every page shares: its frame, its style sheet, and how it becomes a response.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::web::{ServiceConfig, get, resource};
+use askama::Template;
+use endcheck_protocol::ids::UserId;
+
+use crate::accounts::PageSession;
+use crate::error::{Error, Result};
+
+/// The frame around a page.
+pub struct Shell {
+    pub title: String,
+    pub user: UserId,
+    pub user_name: String,
+    pub csrf_token: String,
+}
+
+impl Shell {
+    #[must_use]
+    pub fn of(session: &PageSession, title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            user: session.actor.user.clone(),
+            user_name: session.actor.name.clone(),
+            csrf_token: session.csrf_token.clone(),
+        }
+    }
+}
+
+/// A page as a response that no cache keeps.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn html(page: &impl Template) -> Result<HttpResponse> {
+    let text = page.render().map_err(|e| Error::Internal(e.into()))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text))
+}
+
+#[must_use]
+pub fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/").route(
+                get().to(async || HttpResponse::SeeOther().insert_header((LOCATION, "/visits")).finish()),
+            ),
+        )
+        .service(resource("/static/console.css").route(get().to(async || {
+            HttpResponse::Ok()
+                .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
+                .insert_header((CACHE_CONTROL, "max-age=3600"))
+                .body(include_str!("../static/console.css"))
+        })));
+}

@@ -1,0 +1,72 @@
+//! Reviews over HTTP: the dossier and its determination.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ETAG;
+use actix_web::web::{Data, Json, Path, ServiceConfig, get, post, resource};
+use endcheck_protocol::ids::{DeterminationId, VisitId};
+use endcheck_protocol::problem::Problem;
+use utoipa::OpenApi;
+
+use super::{Determination, Determine, Dossier, page};
+use crate::accounts::{Actor, Permission};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::visits;
+
+#[derive(OpenApi)]
+#[openapi(paths(dossier, determine, approve))]
+pub struct ApiDoc;
+
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/api/v1/visits/{id}").route(get().to(dossier)))
+        .service(resource("/api/v1/visits/{id}/determinations").route(post().to(determine)))
+        .service(resource("/api/v1/determinations/{id}/approve").route(post().to(approve)))
+        .configure(page::routes);
+}
+
+/// Everything known of a visit.
+#[utoipa::path(get, path = "/api/v1/visits/{id}", params(("id" = VisitId, Path)),
+    responses((status = 200, body = Dossier), (status = 404, body = Problem)))]
+async fn dossier(app: Data<App>, actor: Actor, id: Path<VisitId>) -> Result<HttpResponse> {
+    let now = app.clock.now();
+    let dossier = app
+        .into_inner()
+        .read(move |conn| {
+            // An inspector may read their own visits; to others they do not exist.
+            if !actor.may(Permission::ReadVisits) {
+                actor.require(Permission::Inspect)?;
+                if visits::get(conn, &id, now)?.inspector.as_ref() != Some(&actor.user) {
+                    return Err(Error::not_found("visit"));
+                }
+            }
+            super::dossier(conn, &id, now)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", dossier.visit.version))).json(dossier))
+}
+
+/// Record a determination.
+#[utoipa::path(post, path = "/api/v1/visits/{id}/determinations", params(("id" = VisitId, Path)),
+    request_body = Determine, responses((status = 201, body = Determination), (status = 409, body = Problem)))]
+async fn determine(
+    app: Data<App>,
+    actor: Actor,
+    id: Path<VisitId>,
+    body: Json<Determine>,
+) -> Result<HttpResponse> {
+    let now = app.clock.now();
+    let made = app
+        .into_inner()
+        .write(move |conn| super::determine(conn, &actor, &id, body.into_inner(), now))
+        .await?;
+    Ok(HttpResponse::Created().json(made))
+}
+
+/// Approve a changed determination.
+#[utoipa::path(post, path = "/api/v1/determinations/{id}/approve", params(("id" = DeterminationId, Path)),
+    responses((status = 200, body = Determination), (status = 409, body = Problem)))]
+async fn approve(app: Data<App>, actor: Actor, id: Path<DeterminationId>) -> Result<Json<Determination>> {
+    let now = app.clock.now();
+    app.into_inner().write(move |conn| super::approve(conn, &actor, &id, now)).await.map(Json)
+}

@@ -1,0 +1,240 @@
+//! Reviews: the dossier of a visit, and the determination that a person makes of it.
+//!
+//! The system says what is missing and what disagrees; it decides nothing. A determination is a
+//! row that stays; a change is another row that names it and counts once a second person approved.
+
+mod dossier;
+mod http;
+mod page;
+mod store;
+
+use endcheck_protocol::canonical;
+use endcheck_protocol::checklist::{Obstacle, favourable_obstacles};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{DeterminationId, UserId, VisitId};
+use endcheck_protocol::problem::{FieldProblem, Problem};
+use endcheck_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::accounts::{Actor, Permission};
+use crate::checks;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::log::{self, EntryKind};
+use crate::visits;
+
+pub use dossier::{Dossier, dossier};
+pub use http::{ApiDoc, routes};
+
+/// What a person concludes from a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Favourable,
+    Unfavourable,
+    Unverified,
+}
+
+impl Outcome {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Favourable => "favourable",
+            Self::Unfavourable => "unfavourable",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// Why a determination is not favourable, after the programmes' own lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnfavourableReason {
+    OrderOrReceiptUnconfirmed,
+    UnlistedParty,
+    DiversionIndication,
+    UnauthorisedRetransfer,
+    Stockpiling,
+    InsecureStorage,
+    Unresponsive,
+    Discrepancy,
+    ConditionBreach,
+}
+
+/// A determination to be recorded.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Determine {
+    pub outcome: Outcome,
+    /// At least one where the outcome is unfavourable.
+    #[serde(default)]
+    pub reasons: Vec<UnfavourableReason>,
+    /// In words that the party could be shown.
+    pub reason: String,
+    /// The determination that this one changes; needed once there is one.
+    #[serde(default)]
+    pub replaces: Option<DeterminationId>,
+}
+
+/// A determination as recorded.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Determination {
+    pub id: DeterminationId,
+    pub visit: VisitId,
+    pub outcome: Outcome,
+    pub reasons: Vec<UnfavourableReason>,
+    pub reason: String,
+    pub author: UserId,
+    pub author_name: String,
+    pub replaces: Option<DeterminationId>,
+    pub created_at: Timestamp,
+    /// Who approved it, where it changes another.
+    pub approved_by: Option<String>,
+    /// Whether it counts: the first one does, a change does once it is approved.
+    pub counts: bool,
+    pub log_index: i64,
+}
+
+/// Records a determination.
+///
+/// # Errors
+/// 403, also for the visit's own inspector; 409 `required-missing` for favourable while something
+/// required is missing, each thing named; 409 `determination-exists` when there is one that the
+/// command does not name; 409 `visit-state`; 422.
+pub fn determine(
+    conn: &mut Conn,
+    actor: &Actor,
+    visit_id: &VisitId,
+    command: Determine,
+    now: Timestamp,
+) -> Result<Determination> {
+    actor.require(Permission::Determine)?;
+    // The log's lock first: no record can slip in between what was judged and what is recorded.
+    log::lock(conn)?;
+    let visit = visits::get(conn, visit_id, now)?;
+    refuse_own(actor, visit.inspector.as_ref())?;
+    let reason = checks::require_reason(command.reason)?;
+    if command.outcome == Outcome::Unfavourable && command.reasons.is_empty() {
+        return Err(Error::invalid_field(
+            "reasons",
+            "an unfavourable determination names at least one reason",
+        ));
+    }
+    let latest = store::determinations(conn, visit_id)?.pop();
+    if latest.as_ref().map(|latest| &latest.id) != command.replaces.as_ref() {
+        return Err(match latest {
+            Some(latest) => Error::conflict(
+                "determination-exists",
+                format!("The newest determination is {}: name it in replaces to change it.", latest.id),
+            ),
+            None => Error::invalid_field("replaces", "there is no determination to replace yet"),
+        });
+    }
+    if command.outcome == Outcome::Favourable {
+        let obstacles = dossier::obstacles(conn, visit_id)?;
+        if !obstacles.is_empty() {
+            return Err(required_missing(&obstacles));
+        }
+    }
+    visits::reviewed(conn, visit_id, actor, command.outcome.as_str(), now)?;
+    let id = DeterminationId::mint();
+    let signed = serde_json::json!({
+        "id": id, "visit": visit_id, "outcome": command.outcome, "reasons": command.reasons,
+        "reason": reason, "author": actor.user, "replaces": command.replaces, "created_at": now,
+    });
+    let subject = Sha256::of(&canonical::write(&signed).map_err(|e| Error::Internal(e.into()))?);
+    let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
+    store::insert(
+        conn,
+        &store::NewDetermination {
+            id: &id,
+            visit_id,
+            outcome: command.outcome.as_str(),
+            reasons: serde_json::to_string(&command.reasons).map_err(|e| Error::Internal(e.into()))?,
+            reason: &reason,
+            author_id: &actor.user,
+            replaces: command.replaces.as_ref(),
+            created_at: now,
+            log_index: logged.index,
+        },
+    )?;
+    find(conn, &id)
+}
+
+/// Approves a changed determination; the author cannot.
+///
+/// # Errors
+/// 403; 404; 409 `nothing-to-approve` for a first determination, or one that is approved already.
+pub fn approve(
+    conn: &mut Conn,
+    actor: &Actor,
+    id: &DeterminationId,
+    now: Timestamp,
+) -> Result<Determination> {
+    actor.require(Permission::Determine)?;
+    log::lock(conn)?;
+    let determination = find(conn, id)?;
+    if determination.author == actor.user {
+        return Err(Error::forbidden(
+            "own-determination",
+            "Somebody other than its author approves a change.",
+        ));
+    }
+    let visit = visits::get(conn, &determination.visit, now)?;
+    refuse_own(actor, visit.inspector.as_ref())?;
+    if determination.counts {
+        return Err(Error::conflict("nothing-to-approve", "This determination counts already."));
+    }
+    let subject = Sha256::of(format!("approval {id} {}", actor.user).as_bytes());
+    let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
+    store::insert_approval(conn, id, &actor.user, logged.index, now)?;
+    find(conn, id)
+}
+
+fn find(conn: &mut Conn, id: &DeterminationId) -> Result<Determination> {
+    store::determination(conn, id)?.ok_or_else(|| Error::not_found("determination"))
+}
+
+/// Nobody judges a visit that they made.
+fn refuse_own(actor: &Actor, inspector: Option<&UserId>) -> Result<()> {
+    if inspector == Some(&actor.user) {
+        return Err(Error::forbidden(
+            "own-visit",
+            "Somebody other than the visit's inspector determines it.",
+        ));
+    }
+    Ok(())
+}
+
+fn required_missing(obstacles: &[Obstacle]) -> Error {
+    let mut problem = Problem::new(
+        409,
+        "required-missing",
+        "A favourable determination is not possible yet",
+        format!("{} things stand against it; each is listed under errors.", obstacles.len()),
+    );
+    problem.errors = obstacles
+        .iter()
+        .map(|obstacle| FieldProblem {
+            line: None,
+            field: "outcome".to_owned(),
+            reason: obstacle.sentence.clone(),
+        })
+        .collect();
+    Error::Refused(Box::new(problem))
+}
+
+/// What stands against `favourable`, from the checklist and the gathered state.
+fn stand_against(
+    checklist: Option<&endcheck_protocol::checklist::Checklist>,
+    state: &endcheck_protocol::checklist::State,
+) -> Vec<Obstacle> {
+    match checklist {
+        Some(checklist) => favourable_obstacles(checklist, state),
+        None => vec![Obstacle {
+            kind: endcheck_protocol::checklist::ObstacleKind::VisitNotClosed,
+            sentence: "No inspector has taken the visit's checklist along yet.".to_owned(),
+        }],
+    }
+}

@@ -1,0 +1,271 @@
+//! The pages of a reviewer: the list of visits, and the dossier with its review form.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig, get, post, resource};
+use askama::Template;
+use endcheck_protocol::ids::{DeterminationId, VisitId};
+use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::{Visit, VisitState};
+use serde::Deserialize;
+
+use super::{Determine, Dossier, Outcome, UnfavourableReason};
+use crate::accounts::{PageSession, Permission};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::evidence::{ChainGap, FileState, Weight};
+use crate::pages::{self, Shell};
+use crate::visits::ListVisits;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/visits").route(get().to(list)))
+        .service(resource("/visits/{id}").route(get().to(show)))
+        .service(resource("/visits/{id}/determination").route(post().to(determine)))
+        .service(resource("/determinations/{id}/approval").route(post().to(approve)));
+}
+
+/// The filter as the form sends it: an empty field says nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct ListForm {
+    state: String,
+    country: String,
+    overdue: Option<String>,
+    unassigned: Option<String>,
+    all: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "visits.html")]
+struct VisitsPage {
+    shell: Shell,
+    visits: Vec<Visit>,
+    states: [VisitState; 8],
+    form: ListForm,
+    next: Option<String>,
+}
+
+async fn list(app: Data<App>, session: PageSession, query: Query<ListForm>) -> Result<HttpResponse> {
+    let form = query.into_inner();
+    let filter = ListVisits {
+        state: VisitState::parse(&form.state),
+        country: Some(form.country.trim().to_uppercase()).filter(|country| !country.is_empty()),
+        overdue: form.overdue.is_some(),
+        unassigned: form.unassigned.is_some(),
+        all: form.all.is_some(),
+        cursor: form.cursor.clone(),
+        ..ListVisits::default()
+    };
+    let now = app.clock.now();
+    let actor = session.actor.clone();
+    let page = app.into_inner().read(move |conn| filter.page(conn, &actor, now)).await?;
+    pages::html(&VisitsPage {
+        shell: Shell::of(&session, "Visits"),
+        visits: page.visits,
+        states: VisitState::ALL,
+        next: page.cursor.map(|cursor| next_link(&form, &cursor)),
+        form,
+    })
+}
+
+fn next_link(form: &ListForm, cursor: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("state", &form.state).append_pair("country", &form.country);
+    for (name, set) in [("overdue", &form.overdue), ("unassigned", &form.unassigned), ("all", &form.all)] {
+        if set.is_some() {
+            query.append_pair(name, "on");
+        }
+    }
+    query.append_pair("cursor", cursor);
+    format!("/visits?{}", query.finish())
+}
+
+#[derive(Template)]
+#[template(path = "visit.html")]
+struct VisitPage {
+    shell: Shell,
+    dossier: Dossier,
+    window: String,
+    may_determine: bool,
+    reasons: Vec<(&'static str, &'static str)>,
+    refusal: Option<Error>,
+}
+
+impl VisitPage {
+    fn new(session: &PageSession, dossier: Dossier, refusal: Option<Error>) -> Self {
+        let own = dossier.visit.inspector.as_ref() == Some(&session.actor.user);
+        let ready = matches!(dossier.visit.state, VisitState::Closed | VisitState::Reviewed);
+        Self {
+            shell: Shell::of(session, &dossier.visit.site_name),
+            window: window(&dossier.visit),
+            may_determine: session.actor.may(Permission::Determine) && !own && ready,
+            reasons: REASONS.to_vec(),
+            dossier,
+            refusal,
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        match &self.refusal {
+            None => Vec::new(),
+            Some(error) => {
+                let problem = error.problem();
+                std::iter::once(format!("{}: {}", problem.title, problem.detail))
+                    .chain(problem.errors.into_iter().map(|error| error.reason))
+                    .collect()
+            }
+        }
+    }
+
+    /// A difference of clocks in words.
+    fn span(&self, seconds: &i64) -> String {
+        span(*seconds)
+    }
+
+    fn local(&self, at: &Timestamp) -> String {
+        local(*at, &self.dossier.visit.time_zone)
+    }
+}
+
+const REASONS: [(&str, &str); 9] = [
+    ("order_or_receipt_unconfirmed", "order or receipt unconfirmed"),
+    ("unlisted_party", "a party that the licence does not list"),
+    ("diversion_indication", "signs of diversion"),
+    ("unauthorised_retransfer", "unauthorised retransfer"),
+    ("stockpiling", "stockpiling"),
+    ("insecure_storage", "insecure storage"),
+    ("unresponsive", "host unresponsive"),
+    ("discrepancy", "discrepancy"),
+    ("condition_breach", "breach of a licence condition"),
+];
+
+/// An instant by the site's clock.
+fn local(at: Timestamp, zone: &str) -> String {
+    match zone.parse::<chrono_tz::Tz>() {
+        Ok(zone) => at.utc().with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
+/// `−1 d 2 h`, `+12 s`: the two largest units are enough to see what is wrong.
+fn span(seconds: i64) -> String {
+    let sign = if seconds < 0 { "−" } else { "+" };
+    let s = seconds.unsigned_abs();
+    let parts = [(s / 86_400, "d"), (s / 3600 % 24, "h"), (s / 60 % 60, "min"), (s % 60, "s")];
+    let shown: Vec<String> = parts
+        .iter()
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    if shown.is_empty() { "0 s".to_owned() } else { format!("{sign}{}", shown.join(" ")) }
+}
+
+fn window(visit: &Visit) -> String {
+    format!(
+        "{} to {}",
+        local(visit.window_start_at, &visit.time_zone),
+        local(visit.window_end_at, &visit.time_zone)
+    )
+}
+
+async fn show(app: Data<App>, session: PageSession, id: Path<VisitId>) -> Result<HttpResponse> {
+    session.actor.require(Permission::ReadVisits)?;
+    let now = app.clock.now();
+    let dossier = app.into_inner().read(move |conn| super::dossier(conn, &id, now)).await?;
+    pages::html(&VisitPage::new(&session, dossier, None))
+}
+
+#[derive(Deserialize)]
+struct DetermineForm {
+    csrf_token: String,
+    outcome: Outcome,
+    #[serde(default)]
+    reasons: Option<UnfavourableReason>,
+    reason: String,
+    #[serde(default)]
+    replaces: Option<String>,
+}
+
+async fn determine(
+    app: Data<App>,
+    session: PageSession,
+    id: Path<VisitId>,
+    form: Form<DetermineForm>,
+) -> Result<HttpResponse> {
+    let form = form.into_inner();
+    session.check_csrf(&form.csrf_token)?;
+    let replaces = match form.replaces.as_deref().filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => Some(
+            text.parse::<DeterminationId>().map_err(|e| Error::invalid_field("replaces", e.to_string()))?,
+        ),
+    };
+    let command = Determine {
+        outcome: form.outcome,
+        reasons: form.reasons.into_iter().collect(),
+        reason: form.reason,
+        replaces,
+    };
+    let now = app.clock.now();
+    let app = app.into_inner();
+    let actor = session.actor.clone();
+    let visit = id.clone();
+    let made = app.write(move |conn| super::determine(conn, &actor, &visit, command, now)).await;
+    match made {
+        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/visits/{id}"))).finish()),
+        Err(error @ Error::Internal(_)) => Err(error),
+        Err(refusal) => {
+            let status = refusal.problem().status;
+            let id = id.into_inner();
+            let dossier = app.read(move |conn| super::dossier(conn, &id, now)).await?;
+            let mut page = pages::html(&VisitPage::new(&session, dossier, Some(refusal)))?;
+            *page.status_mut() = pages::status(status);
+            Ok(page)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ApproveForm {
+    csrf_token: String,
+}
+
+async fn approve(
+    app: Data<App>,
+    session: PageSession,
+    id: Path<DeterminationId>,
+    form: Form<ApproveForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    let now = app.clock.now();
+    let actor = session.actor.clone();
+    let made = app.into_inner().write(move |conn| super::approve(conn, &actor, &id, now)).await?;
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, format!("/visits/{}", made.visit)))
+        .insert_header((CONTENT_TYPE, "text/plain"))
+        .finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        let cases = [
+            (0, "0 s"),
+            (12, "+12 s"),
+            (-61, "−1 min 1 s"),
+            (90_061, "+1 d 1 h"),
+            (-86_400, "−1 d"),
+            (3600, "+1 h"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

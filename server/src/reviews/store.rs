@@ -1,0 +1,137 @@
+//! Rows of determinations and their approvals.
+
+use diesel::prelude::*;
+use endcheck_protocol::ids::{DeterminationId, UserId, VisitId};
+use endcheck_protocol::time::Timestamp;
+
+use super::{Determination, Outcome};
+use crate::db::Conn;
+use crate::db::schema::{determination_approvals, determinations, users};
+use crate::error::{Error, Result};
+
+#[derive(Insertable)]
+#[diesel(table_name = determinations)]
+pub(super) struct NewDetermination<'a> {
+    pub id: &'a DeterminationId,
+    pub visit_id: &'a VisitId,
+    pub outcome: &'a str,
+    pub reasons: String,
+    pub reason: &'a str,
+    pub author_id: &'a UserId,
+    pub replaces: Option<&'a DeterminationId>,
+    pub created_at: Timestamp,
+    pub log_index: i64,
+}
+
+pub(super) fn insert(conn: &mut Conn, row: &NewDetermination<'_>) -> Result<()> {
+    diesel::insert_into(determinations::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+pub(super) fn insert_approval(
+    conn: &mut Conn,
+    id: &DeterminationId,
+    approver: &UserId,
+    log_index: i64,
+    now: Timestamp,
+) -> Result<()> {
+    diesel::insert_into(determination_approvals::table)
+        .values((
+            determination_approvals::determination_id.eq(id),
+            determination_approvals::approver_id.eq(approver),
+            determination_approvals::approved_at.eq(now),
+            determination_approvals::log_index.eq(log_index),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+diesel::alias!(users as approvers: Approvers);
+
+type Row = (
+    DeterminationId,
+    VisitId,
+    String,
+    String,
+    String,
+    UserId,
+    String,
+    Option<DeterminationId>,
+    Timestamp,
+    i64,
+    Option<String>,
+);
+
+macro_rules! joined {
+    () => {
+        determinations::table
+            .inner_join(users::table.on(users::id.eq(determinations::author_id)))
+            .left_join(
+                determination_approvals::table
+                    .on(determination_approvals::determination_id.eq(determinations::id)),
+            )
+            .left_join(approvers.on(
+                approvers.field(users::id).nullable().eq(determination_approvals::approver_id.nullable()),
+            ))
+            .select((
+                determinations::id,
+                determinations::visit_id,
+                determinations::outcome,
+                determinations::reasons,
+                determinations::reason,
+                determinations::author_id,
+                users::name,
+                determinations::replaces,
+                determinations::created_at,
+                determinations::log_index,
+                approvers.field(users::name).nullable(),
+            ))
+    };
+}
+
+/// Every determination of a visit, oldest first.
+pub(super) fn determinations(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Determination>> {
+    let rows: Vec<Row> =
+        joined!().filter(determinations::visit_id.eq(visit)).order(determinations::log_index).load(conn)?;
+    rows.into_iter().map(Determination::try_from).collect()
+}
+
+pub(super) fn determination(conn: &mut Conn, id: &DeterminationId) -> Result<Option<Determination>> {
+    let row: Option<Row> = joined!().filter(determinations::id.eq(id)).first(conn).optional()?;
+    row.map(Determination::try_from).transpose()
+}
+
+impl TryFrom<Row> for Determination {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let (
+            id,
+            visit,
+            outcome,
+            reasons,
+            reason,
+            author,
+            author_name,
+            replaces,
+            created_at,
+            log_index,
+            approver,
+        ) = row;
+        let outcome: Outcome =
+            serde_json::from_value(outcome.into()).map_err(|e| Error::Internal(e.into()))?;
+        Ok(Self {
+            reasons: serde_json::from_str(&reasons).map_err(|e| Error::Internal(e.into()))?,
+            counts: replaces.is_none() || approver.is_some(),
+            approved_by: approver,
+            id,
+            visit,
+            outcome,
+            reason,
+            author,
+            author_name,
+            replaces,
+            created_at,
+            log_index,
+        })
+    }
+}
