@@ -1,12 +1,15 @@
 //! Wiring: what every request can reach, and which slice answers which path.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use actix_web::FromRequest as _;
 use actix_web::dev::Service as _;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::{self, Data, ServiceConfig};
+
+use utoipa::OpenApi;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,7 +17,11 @@ use crate::db::{Conn, Pool};
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::keys::Keys;
-use crate::{accounts, db};
+use crate::uploads::{Kept, Uploads};
+use crate::{
+    accounts, checklists, checks, db, evidence, import, pages, parties, reviews, shipments, sites, uploads,
+    visits,
+};
 
 /// What a request can reach.
 pub struct App {
@@ -24,6 +31,9 @@ pub struct App {
     pub keys: Keys,
     pub clock: Clock,
     pub sessions: accounts::VerifiedTokens,
+    pub uploads: Arc<Uploads>,
+    /// Wakes the examiner when a file was stored.
+    pub examiner: tokio::sync::Notify,
 }
 
 impl App {
@@ -44,17 +54,47 @@ impl App {
         let keys = Keys::open(&config.data.join("keys"), escrow)?;
         let files = Files::local(&config.data.join("files"))?;
         let pool = db::open(&config.database_url, config.database_connections)?;
+        let uploads = Uploads::open(uploads::Setup {
+            folder: config.data.join("staging"),
+            pool: pool.clone(),
+            clock: clock.clone(),
+            max_bytes: config.max_upload_bytes,
+            expiry: chrono::TimeDelta::hours(i64::from(config.upload_expiry_hours)),
+            identify: Arc::new(|request| {
+                let actor = accounts::Actor::extract(request);
+                Box::pin(actor)
+            }),
+        })?;
         let app = Arc::new(Self {
             keys,
             files,
             pool,
             clock,
             sessions: accounts::VerifiedTokens::default(),
+            uploads,
+            examiner: tokio::sync::Notify::new(),
             config,
         });
+        app.take_completed_uploads();
         let mut conn = app.pool.get()?;
         db::migrate(&mut conn)?;
+        let now = app.clock.now();
+        conn.write(|conn| checklists::ensure_default(conn, now))?;
         Ok(app)
+    }
+
+    /// Hands each complete upload to the evidence slice.
+    fn take_completed_uploads(self: &Arc<Self>) {
+        let app = Arc::downgrade(self);
+        self.uploads.on_complete(Arc::new(move |upload| {
+            let app = Weak::clone(&app);
+            Box::pin(async move {
+                match app.upgrade() {
+                    Some(app) => evidence::completed(&app, &upload).await,
+                    None => Ok(Kept::Here),
+                }
+            })
+        }));
     }
 
     /// Runs `work` with a connection, on a thread that may block.
@@ -121,12 +161,64 @@ pub fn routes(config: &mut ServiceConfig) {
     let path = web::PathConfig::default().error_handler(|_, _| Error::not_found("page").into());
     let query = web::QueryConfig::default()
         .error_handler(|error, _| Error::malformed("malformed-query", error.to_string()).into());
+    let form = web::FormConfig::default()
+        .error_handler(|error, _| Error::malformed("malformed-form", error.to_string()).into());
     config
         .app_data(json)
+        .app_data(form)
         .app_data(path)
         .app_data(query)
         .configure(accounts::routes)
+        .configure(parties::routes)
+        .configure(sites::routes)
+        .configure(shipments::routes)
+        .configure(import::routes)
+        .configure(checks::routes)
+        .configure(checklists::routes)
+        .configure(visits::routes)
+        .configure(uploads::routes)
+        .configure(evidence::routes)
+        .configure(reviews::routes)
+        .configure(pages::routes)
+        .service(web::resource("/healthz").route(web::get().to(async || "ok\n")))
+        .service(web::resource("/readyz").route(web::get().to(ready)))
+        .service(web::resource("/api/openapi.json").route(web::get().to(async || web::Json(openapi()))))
         .default_service(web::to(|| async { Err::<&str, _>(Error::not_found("page")) }));
+}
+
+/// Whether the database answers.
+async fn ready(app: Data<App>) -> Result<&'static str> {
+    app.into_inner().read(|conn| crate::log::head(conn)).await?;
+    Ok("ready\n")
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Endcheck",
+    description = "End-use checks: what is verified, who goes where, and what was found. Refusals are \
+                   RFC 9457 problem documents with a stable `code`."
+))]
+struct ApiDoc;
+
+/// The whole API as OpenAPI 3.1.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = ApiDoc::openapi();
+    for slice in [
+        accounts::openapi(),
+        parties::Api::openapi(),
+        sites::Api::openapi(),
+        shipments::Api::openapi(),
+        import::Api::openapi(),
+        checks::ApiDoc::openapi(),
+        checklists::ApiDoc::openapi(),
+        visits::ApiDoc::openapi(),
+        evidence::ApiDoc::openapi(),
+        reviews::ApiDoc::openapi(),
+    ] {
+        document.merge(slice);
+    }
+    document
 }
 
 /// Starts to listen, and answers until the returned server is awaited to its end or stopped.
@@ -135,10 +227,12 @@ pub fn routes(config: &mut ServiceConfig) {
 /// When the address is taken, or the TLS files cannot be used.
 pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net::SocketAddr)> {
     let config = app.config.clone();
+    let uploads = Data::from(Arc::clone(&app.uploads));
     let data = Data::from(app);
     let server = actix_web::HttpServer::new(move || {
         actix_web::App::new()
             .app_data(data.clone())
+            .app_data(uploads.clone())
             .wrap(actix_web::middleware::DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap_fn(|request, service| {
                 let answer = service.call(request);

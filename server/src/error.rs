@@ -76,6 +76,12 @@ impl Error {
         Self::refused(status, code, title, detail)
     }
 
+    /// A failure of the file store.
+    #[must_use]
+    pub fn from_store(error: object_store::Error) -> Self {
+        Self::Internal(error.into())
+    }
+
     /// The code, for callers that decide by it.
     #[must_use]
     pub fn code(&self) -> &str {

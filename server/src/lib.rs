@@ -1,16 +1,33 @@
 //! The headquarters of Endcheck.
 //!
-//! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`),
+//! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
+//! `body`, `rows`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
-//! `jobs`, `pages`) that wires them.
+//! `import`, `jobs`, `pages`) that wires them.
 
 pub mod accounts;
 pub mod app;
+pub mod body;
+pub mod checklists;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod evidence;
 pub mod files;
+pub mod idempotency;
+pub mod import;
+pub mod jobs;
 pub mod keys;
+pub mod listing;
 pub mod log;
+pub mod pages;
+pub mod parties;
+pub mod reviews;
+pub mod rows;
+pub mod shipments;
+pub mod sites;
 pub mod tls;
+pub mod uploads;
+pub mod visits;

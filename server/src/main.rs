@@ -1,1 +1,187 @@
-fn main() {}
+//! `endcheck-server`: serves headquarters and does its chores from the command line.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use age::secrecy::ExposeSecret as _;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use endcheck_server::accounts::{self, Role};
+use endcheck_server::app::{self, App};
+use endcheck_server::clock::Clock;
+use endcheck_server::config::{Config, Settings};
+use endcheck_server::{db, import, jobs};
+
+#[derive(Parser)]
+#[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
+struct Cli {
+    /// TOML file with the same settings as the flags.
+    #[arg(long, env = "ENDCHECK_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer requests until stopped.
+    Serve,
+    /// Bring the database up to date.
+    Migrate,
+    /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file.
+    Import { kind: import::Kind, file: PathBuf },
+    /// Manage accounts.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make an escrow key in a new file and print its recipient; run it on another machine.
+    Escrow { file: PathBuf },
+    /// Print the configuration, secrets masked.
+    Config,
+    /// Print the API as an OpenAPI 3.1 document.
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Open an account. The password comes from ENDCHECK_PASSWORD, else it is asked for, else it is
+    /// the first line of standard input.
+    Add {
+        #[arg(long)]
+        login: String,
+        #[arg(long)]
+        name: String,
+        /// May be given several times.
+        #[arg(long = "role", required = true)]
+        roles: Vec<Role>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let file = cli.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
+    let config = cli.settings.over(file);
+    start_logging(&config);
+    match cli.command {
+        Command::Serve => serve(config),
+        Command::Migrate => {
+            for migration in db::migrate(&mut *db::open(&config.database_url, 1)?.get()?)? {
+                tracing::info!(%migration, "migrated");
+            }
+            Ok(())
+        }
+        Command::Import { kind, file } => {
+            let said = import::file(&mut *database(&config)?.get()?, kind, &file, Clock::default().now())?;
+            print(&said);
+            Ok(())
+        }
+        Command::User(UserCommand::Add { login, name, roles }) => {
+            let password = password(&login)?;
+            let mut conn = database(&config)?.get()?;
+            let user = accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
+                .map_err(told)?;
+            print(&format!("{} {}", user.id, user.login));
+            Ok(())
+        }
+        Command::Escrow { file } => {
+            print(&make_escrow(&file)?);
+            Ok(())
+        }
+        Command::Config => {
+            print(&config.printed()?);
+            Ok(())
+        }
+        Command::Openapi => {
+            print(&serde_json::to_string_pretty(&app::openapi())?);
+            Ok(())
+        }
+    }
+}
+
+/// The database, made and brought up to date where it must be.
+fn database(config: &Config) -> anyhow::Result<db::Pool> {
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("the data folder {} cannot be made", config.data.display()))?;
+    let pool = db::open(&config.database_url, 1)?;
+    db::migrate(&mut *pool.get()?)?;
+    Ok(pool)
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async move {
+        let app = App::open(config, Clock::default())?;
+        let mut scheduler = jobs::start(&app).await?;
+        let (server, address) = app::listen(app)?;
+        tracing::info!(%address, "listening");
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            if stop_signal().await.is_ok() {
+                handle.stop(true).await;
+            }
+        });
+        server.await?;
+        scheduler.shutdown().await?;
+        Ok(())
+    })
+}
+
+/// Ctrl-C, or the signal that service managers send.
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn password(login: &str) -> anyhow::Result<String> {
+    if let Some(password) = std::env::var_os("ENDCHECK_PASSWORD") {
+        return password.into_string().map_err(|_| anyhow::anyhow!("ENDCHECK_PASSWORD is not UTF-8"));
+    }
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(rpassword::prompt_password(format!("Password for {login}: "))?);
+    }
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Writes a fresh age identity where nothing is yet, and answers its recipient.
+fn make_escrow(file: &Path) -> anyhow::Result<String> {
+    let identity = age::x25519::Identity::generate();
+    let mut made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(|| format!("{} cannot be made; an existing file is never overwritten", file.display()))?;
+    made.write_all(format!("{}\n", identity.to_string().expose_secret()).as_bytes())?;
+    made.sync_all()?;
+    Ok(identity.to_public().to_string())
+}
+
+/// A refusal as a person at a terminal wants it.
+fn told(error: endcheck_server::error::Error) -> anyhow::Error {
+    let problem = error.problem();
+    let mut text = format!("{}: {}", problem.title, problem.detail);
+    for error in &problem.errors {
+        text.push_str(&format!("\n  {}: {}", error.field, error.reason));
+    }
+    anyhow::anyhow!(text)
+}
+
+fn start_logging(config: &Config) {
+    // One of the photo parsers narrates every tag that it reads.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,nom_exif=error"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json { lines.json().init() } else { lines.init() }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to the command")]
+fn print(text: &str) {
+    println!("{text}");
+}
