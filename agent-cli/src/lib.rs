@@ -1,1 +1,49 @@
+//! The field agent of Endcheck: records a site visit with no network, and hands it in later.
 //!
+//! [`run`] is the whole program, callable in process: it touches no global state, reads no
+//! environment variable and never exits. Everything it needs of the world is in [`Environment`].
+
+mod capture_source;
+mod chain;
+mod cli;
+mod commands;
+mod dossier;
+mod environment;
+#[cfg(test)]
+mod flows;
+mod identity;
+mod locate;
+mod refusal;
+mod seal;
+mod session;
+mod store;
+mod sync;
+#[cfg(test)]
+mod testing;
+mod ui;
+mod vault;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+pub use environment::{Clock, ClockReading, Environment, PassphraseCost};
+pub use refusal::ExitStatus;
+
+/// Runs the agent with `args` (the program's name first) and says how it ended. Everything that is
+/// acknowledged on the way is durable before it is printed.
+pub fn run<I, T>(args: I, environment: &Environment) -> ExitStatus
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return ui::usage(environment, &error),
+    };
+    let ui = ui::Ui::new(environment, cli.json);
+    match commands::run(cli, environment, &ui) {
+        Ok(status) => status,
+        Err(error) => ui.failure(&error),
+    }
+}

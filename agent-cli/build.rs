@@ -1,0 +1,5 @@
+//! Embeds the agent's migrations anew whenever they change.
+
+fn main() {
+    println!("cargo:rerun-if-changed=../migrations/agent");
+}

@@ -1,0 +1,195 @@
+//! `capture`: a file is sealed, described and signed; only then is it acknowledged.
+//!
+//! The pixels are not looked at; headquarters does that. The source stays as it is, unless `--move`.
+
+use std::path::Path;
+
+use endcheck_protocol::checklist::{EvidenceKind, QuestionId, Slug};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::photo::{self, PhotoFlag, PhotoRefusal};
+use endcheck_protocol::record::{Act, FileFacts, Task};
+use endcheck_protocol::sync::MAX_FILE_BYTES;
+use serde::Serialize;
+
+use crate::capture_source::Source;
+use crate::chain::Draft;
+use crate::cli::Capture;
+use crate::refusal::{ExitStatus, refuse};
+use crate::seal::{self, SealedFile};
+use crate::session::{OpenVisit, Recorded, Session};
+use crate::ui;
+
+/// The age format's own overhead stays under this.
+const SEALING_BYTES: u64 = 8 * 1024 * 1024;
+
+#[derive(Serialize)]
+struct Captured {
+    file: String,
+    #[serde(flatten)]
+    recorded: Recorded,
+    mime: String,
+    size_bytes: u64,
+    sha256: Sha256,
+    purpose: Option<String>,
+    flags: Vec<PhotoFlag>,
+    moved: bool,
+}
+
+pub(super) fn run(session: &mut Session<'_>, command: &Capture) -> anyhow::Result<ExitStatus> {
+    let visit = session.open_visit(&command.on)?;
+    let task = task(&visit, command)?;
+    let purpose = purpose(&visit, command, task.question.as_ref())?;
+    let caption = super::optional("the caption", command.caption.as_ref())?;
+    let template = session.draft(Act::Note { text: String::new() }, task, &command.on)?;
+    let recipients = seal::recipients(&session.identity.certificate.recipients)?;
+    let mut refused = 0;
+    for path in &command.files {
+        let taken = take(session, command, path, &recipients, purpose.clone(), |file, facts| {
+            let (purpose, caption) = (purpose.clone(), caption.clone());
+            let act = match facts {
+                Some(facts) => Act::Photo { file, purpose, caption, facts: Box::new(facts) },
+                None => Act::Document { file, purpose, caption },
+            };
+            Draft { act, ..template.clone() }
+        });
+        match taken {
+            Ok(captured) => session.ui.report(&captured, || human(&captured)),
+            Err(error) => {
+                refused += 1;
+                session.ui.problem(Some(&path.display().to_string()), &error);
+            }
+        }
+    }
+    Ok(match refused {
+        0 => ExitStatus::Success,
+        all if all == command.files.len() => ExitStatus::Refused,
+        _ => ExitStatus::Partly,
+    })
+}
+
+fn task(visit: &OpenVisit, command: &Capture) -> anyhow::Result<Task> {
+    let mut task = visit.task();
+    if let Some(question) = &command.question {
+        task.question = Some(super::answer::question(visit, question)?.id.clone());
+    }
+    if let Some(item) = &command.item {
+        task.item = Some(visit.item(item)?);
+    }
+    Ok(task)
+}
+
+/// The purpose as given; else the one that the question asks for, where it asks for just one.
+fn purpose(
+    visit: &OpenVisit,
+    command: &Capture,
+    question: Option<&QuestionId>,
+) -> anyhow::Result<Option<String>> {
+    if let Some(purpose) = &command.purpose {
+        return Ok(Some(purpose.parse::<Slug>()?.to_string()));
+    }
+    let kind = if command.document { EvidenceKind::Document } else { EvidenceKind::Photo };
+    let rules =
+        question.and_then(|id| visit.packet.checklist.question(id)).map(|question| &question.evidence);
+    let mut purposes: Vec<&Slug> =
+        rules.into_iter().flatten().filter(|rule| rule.kind == kind).map(|rule| &rule.purpose).collect();
+    purposes.dedup();
+    match purposes.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.to_string())),
+        several => {
+            let listed: Vec<&str> = several.iter().map(|purpose| purpose.as_str()).collect();
+            Err(refuse(
+                "the question asks for evidence of several purposes",
+                format!("Name one with --purpose: {}.", listed.join(", ")),
+            ))
+        }
+    }
+}
+
+fn take(
+    session: &mut Session<'_>,
+    command: &Capture,
+    path: &Path,
+    recipients: &[age::x25519::Recipient],
+    purpose: Option<String>,
+    draft: impl FnOnce(FileFacts, Option<photo::PhotoFacts>) -> Draft,
+) -> anyhow::Result<Captured> {
+    let _lock = session.store.lock_folder()?;
+    let folder = session.store.sealed_folder();
+    let mut source = Source::open(path)?;
+    let limit_bytes = MAX_FILE_BYTES.saturating_sub(SEALING_BYTES);
+    let (sealed, mime, facts) = if command.document {
+        let (mime, file) = source.read_document()?;
+        (seal::seal(file, recipients, &folder, limit_bytes)?, mime, None)
+    } else {
+        let bytes = source.read_photo()?;
+        let facts = photo::read(&bytes).map_err(refusal)?;
+        (
+            seal::seal(&mut bytes.as_slice(), recipients, &folder, limit_bytes)?,
+            facts.format.mime(),
+            Some(facts),
+        )
+    };
+    let flags = facts.as_ref().map(|facts| facts.flags_at(session.environment.now().device_at));
+    let SealedFile { size_bytes, sha256, sealed_sha256, sealed_size_bytes } = sealed;
+    let file = FileFacts {
+        name: source.name.clone(),
+        size_bytes,
+        mime: mime.to_owned(),
+        sha256: sha256.clone(),
+        sealed_sha256: sealed_sha256.clone(),
+        sealed_size_bytes,
+    };
+    let recorded = match session.record(draft(file, facts)) {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            session.store.remove_released(&[sealed_sha256])?;
+            return Err(error);
+        }
+    };
+    let moved = command.move_source
+        && match source.remove() {
+            Ok(()) => true,
+            Err(error) => {
+                session.ui.warn(&format!("{}: {error}", path.display()));
+                false
+            }
+        };
+    let flags = flags.unwrap_or_default();
+    Ok(Captured {
+        file: path.display().to_string(),
+        recorded,
+        mime: mime.to_owned(),
+        size_bytes,
+        sha256,
+        purpose,
+        flags,
+        moved,
+    })
+}
+
+/// Adds the option that takes other things in.
+fn refusal(refused: PhotoRefusal) -> anyhow::Error {
+    match refused {
+        PhotoRefusal::NotAnImage { looks_like } => refuse(
+            format!("the content is not an image: it looks like {looks_like}"),
+            "Take it in as a document with --document.",
+        ),
+        other => other.into(),
+    }
+}
+
+fn human(captured: &Captured) -> String {
+    let purpose = captured.purpose.as_ref().map(|purpose| format!(" as {purpose}")).unwrap_or_default();
+    let moved = if captured.moved { "; the source is removed" } else { "" };
+    let mut text = format!(
+        "{}: taken in{purpose} ({}, {}){moved}",
+        captured.file,
+        captured.mime,
+        ui::size(captured.size_bytes)
+    );
+    for flag in &captured.flags {
+        text.push_str(&format!("\n  {flag}: {} {}", flag.why(), flag.innocent_explanation()));
+    }
+    text
+}

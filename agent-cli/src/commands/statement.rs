@@ -1,0 +1,33 @@
+//! `statement`: what somebody said, in their language.
+
+use std::fs;
+
+use anyhow::Context as _;
+use endcheck_protocol::record::{Act, Statement as Said};
+
+use crate::cli::Statement;
+use crate::refusal::ExitStatus;
+use crate::session::Session;
+
+pub(super) fn run(session: &mut Session<'_>, command: &Statement) -> anyhow::Result<ExitStatus> {
+    let visit = session.open_visit(&command.on)?;
+    let words = match (&command.text, &command.from) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read as UTF-8 text", path.display()))?,
+        (None, None) => String::new(),
+    };
+    let act = Act::Statement(Said {
+        by: super::text("the speaker's name", &command.by)?,
+        role: super::text("the speaker's role", &command.role)?,
+        language: super::text("the language", &command.language)?,
+        interpreter: super::optional("the interpreter's name", command.interpreter.as_ref())?,
+        text: super::text("the statement", &words)?,
+        read_back: command.read_back,
+        signature: command.signature,
+    });
+    let draft = session.draft(act, visit.task(), &command.on)?;
+    let recorded = session.record(draft)?;
+    session.ui.report(&recorded, || format!("Statement of {} taken down.", command.by));
+    Ok(ExitStatus::Success)
+}

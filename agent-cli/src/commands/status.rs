@@ -1,0 +1,73 @@
+//! `status`: what would be lost with the device, and what headquarters set aside.
+
+use endcheck_protocol::ids::DeviceId;
+use endcheck_protocol::time::Timestamp;
+use serde::Serialize;
+
+use crate::refusal::ExitStatus;
+use crate::session::Session;
+use crate::store::{Counts, LocalState, Quarantined, Unsent};
+use crate::ui;
+
+#[derive(Serialize)]
+struct Status {
+    device: DeviceId,
+    inspector: String,
+    org: String,
+    server: String,
+    certificate_expires_at: Timestamp,
+    home: std::path::PathBuf,
+    records: Counts,
+    files_without_receipt: Unsent,
+    open_visits: Vec<String>,
+    quarantined: Vec<Quarantined>,
+}
+
+pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
+    let visits = session.store.visit_ids()?;
+    let certificate = &session.identity.certificate;
+    let status = Status {
+        device: certificate.device.clone(),
+        inspector: certificate.inspector_name.clone(),
+        org: certificate.org.clone(),
+        server: session.identity.server.to_string(),
+        certificate_expires_at: certificate.expires_at,
+        home: session.store.home().to_owned(),
+        records: session.store.counts()?,
+        files_without_receipt: session.store.unsent_files()?,
+        open_visits: visits.into_iter().filter(|(_, s)| *s == LocalState::Open).map(|(id, _)| id).collect(),
+        quarantined: session.store.quarantined()?,
+    };
+    session.ui.report(&status, || human(&status));
+    Ok(ExitStatus::Success)
+}
+
+fn human(status: &Status) -> String {
+    let mut lines = vec![
+        format!("Device {} of {}, {}", status.device, status.inspector, status.org),
+        format!("Headquarters: {}", status.server),
+        format!(
+            "Records: {} to hand in, {} at headquarters, {} set aside there",
+            status.records.unsent, status.records.held, status.records.quarantined
+        ),
+        format!(
+            "Files without a receipt: {} ({})",
+            status.files_without_receipt.files,
+            ui::size(status.files_without_receipt.bytes)
+        ),
+    ];
+    lines.extend(status.open_visits.iter().map(|id| format!("Open visit: {id}")));
+    lines.extend(status.quarantined.iter().map(quarantined));
+    lines.join("\n")
+}
+
+/// One record that was set aside, as people read it.
+pub(super) fn quarantined(one: &Quarantined) -> String {
+    format!(
+        "Set aside: record {} ({}…): {} [{}]",
+        one.seq,
+        one.record.as_str().get(..12).unwrap_or_default(),
+        one.detail,
+        one.code
+    )
+}

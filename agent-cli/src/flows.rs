@@ -1,0 +1,228 @@
+//! Whole visits without a network, on a device that was enrolled without a server.
+
+use std::fs;
+
+use endcheck_protocol::canonical;
+use endcheck_protocol::checklist::VisitOutcome;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
+use endcheck_protocol::record::{Act, Record, SerialEntry};
+
+use crate::refusal::ExitStatus;
+use crate::testing::Device;
+
+/// Every record on the device, oldest first, its links and signatures checked.
+fn chain(device: &Device) -> Vec<Record> {
+    let mut store = device.store();
+    let mut previous = None;
+    let mut records = Vec::new();
+    for unsent in store.unsent_records().unwrap() {
+        let bytes = store.envelope(&unsent.hash).unwrap();
+        assert_eq!(Sha256::of(&bytes), unsent.hash);
+        let record: Record = canonical::read(&Envelope::read(&bytes, RECORD_TYPE).unwrap().payload).unwrap();
+        assert_eq!((record.seq, &record.prev), (records.len() as u64, &previous));
+        previous = Some(unsent.hash);
+        records.push(record);
+    }
+    records
+}
+
+#[test]
+fn a_visit_is_recorded_from_open_to_close() {
+    let device = Device::enrolled();
+    let visit = device.visit.as_str();
+    let (status, _, complained) = device.run(&["note", "too early"]);
+    assert_eq!(status, ExitStatus::Refused);
+    assert!(complained.contains("no visit is open") && complained.contains("endcheck open"), "{complained}");
+
+    device.json(&["open", &visit[..13], "--at", "51.7,8.3,10"]);
+    let (status, _, complained) = device.run(&["close", "completed"]);
+    assert_eq!(status, ExitStatus::Refused);
+    assert!(complained.contains("question 1 (host)") && complained.contains("SN-2"), "{complained}");
+
+    device.json(&["answer", "host", "Jörn Hammoorbeck"]);
+    let (status, _, complained) = device.run(&["answer", "2", "no"]);
+    assert!(status == ExitStatus::Refused && complained.contains("needs a note"), "{complained}");
+    device.json(&["answer", "2", "yes"]);
+    let photo = device.photo("plate one.png");
+    let before = fs::read(&photo).unwrap();
+    let captured = device.json(&["capture", &photo, "--question", "use-matches"]);
+    assert_eq!(
+        (captured[0]["purpose"].as_str(), captured[0]["mime"].as_str()),
+        (Some("use"), Some("image/png"))
+    );
+    assert_eq!(fs::read(&photo).unwrap(), before);
+    let (status, _, complained) = device.run(&["item", "i1", "sighted", "--serial", "SN-1"]);
+    assert!(status == ExitStatus::Refused && complained.contains("--serial-again"), "{complained}");
+    let (status, _, complained) =
+        device.run(&["item", "i1", "sighted", "--serial", "SN-1", "--serial-again", "SN-7"]);
+    assert!(status == ExitStatus::Refused && complained.contains("differ"), "{complained}");
+    device.json(&["item", "i1", "sighted", "--serial", "SN-1", "--serial-again", "SN-1"]);
+    device.json(&["item", "SN-2", "absent", "--note", "sold, says the host"]);
+    device.json(&["close", "completed"]);
+
+    let records = chain(&device);
+    let kinds: Vec<_> = records.iter().map(|record| record.act.kind()).collect();
+    assert_eq!(kinds, ["visit-open", "answer", "answer", "photo", "item", "item", "visit-close"]);
+    assert_eq!(records[0].place.as_ref().unwrap().accuracy_mm, Some(10_000));
+    assert!(matches!(&records[4].act, Act::Item(item) if item.serial_entry == Some(SerialEntry::KeyedTwice)));
+    assert!(
+        matches!(&records[6].act, Act::VisitClose { outcome: VisitOutcome::Completed, missing, .. } if missing.is_empty())
+    );
+
+    let file = records[3].act.file().unwrap();
+    let sealed =
+        fs::read(crate::seal::path(&device.environment.home.join("sealed"), &file.sealed_sha256)).unwrap();
+    assert_eq!(Sha256::of(&sealed), file.sealed_sha256);
+    assert_eq!(age::decrypt(&device.hq, &sealed).unwrap(), before);
+    assert_eq!(file.name, "plate one.png");
+
+    let (status, _, complained) = device.run(&["note", "afterwards"]);
+    assert!(status == ExitStatus::Refused && complained.contains("no visit is open"));
+    let (status, _, complained) = device.run(&["note", "afterwards", "--visit", visit]);
+    assert!(status == ExitStatus::Success && complained.contains("is closed"), "{complained}");
+}
+
+#[test]
+fn nothing_of_a_visit_can_be_read_from_a_seized_device() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    device.json(&["note", "the informant is Ada"]);
+    drop(device.store());
+    for entry in fs::read_dir(&device.environment.home).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            for secret in ["informant", "Relay yard", "SN-1", "test authority", "sign_in_secret"] {
+                assert!(
+                    !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                    "{secret} in {path:?}"
+                );
+            }
+        }
+    }
+    let mut device = device;
+    device.environment.passphrase = Some("wrong".to_owned().into());
+    let (status, _, complained) = device.run(&["status"]);
+    assert!(status == ExitStatus::Refused && complained.contains("passphrase does not open"), "{complained}");
+    device.environment.passphrase = None;
+    let (status, _, complained) = device.run(&["status"]);
+    assert!(status == ExitStatus::Refused && complained.contains("ENDCHECK_PASSPHRASE"), "{complained}");
+}
+
+#[test]
+fn a_correction_replaces_and_never_edits() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    device.json(&["answer", "host", "Jorn"]);
+    device.json(&["answer", "host", "Jörn"]);
+    device.json(&["close", "partial", "--note", "gate closes"]);
+    device.json(&["close", "access_denied_party", "--visit", device.visit.as_str()]);
+    let records = chain(&device);
+    assert_eq!(records[2].replaces, records[2].prev);
+    assert_eq!(records[4].replaces, records[4].prev);
+    assert!(
+        matches!(&records[4].act, Act::VisitClose { missing, .. } if missing.iter().any(|s| s.contains("endcheck denied")))
+    );
+}
+
+#[test]
+fn a_denial_at_the_gate_needs_no_open_visit() {
+    let device = Device::enrolled();
+    let visit = device.visit.as_str();
+    device.json(&[
+        "denied",
+        "--visit",
+        visit,
+        "--by",
+        "site-guard",
+        "--who",
+        "guard at gate 2",
+        "--words",
+        "Nobody enters today.",
+        "--when",
+        "2026-11-23T08:00:00Z",
+    ]);
+    device.json(&["close", "access_denied_party", "--visit", visit]);
+    let kinds: Vec<_> = chain(&device).iter().map(|record| record.act.kind()).collect();
+    assert_eq!(kinds, ["denied", "visit-close"]);
+}
+
+#[test]
+fn answers_from_a_file_are_taken_all_or_none() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let path = device.folder.path().join("answers.json");
+    let file = path.to_str().unwrap();
+    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":"maybe"},{"question":"nope","answer":"x"}]"#).unwrap();
+    let (status, _, complained) = device.run(&["checklist", "--from", file]);
+    assert_eq!(status, ExitStatus::Refused);
+    assert!(
+        complained.contains("row 2 (use-matches)") && complained.contains("row 3 (nope)"),
+        "{complained}"
+    );
+    assert_eq!(chain(&device).len(), 1);
+    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":{"skipped":"no-time"}},{"question":"serial-read","item":"i2","answer":"SN-2"}]"#).unwrap();
+    device.json(&["checklist", "--from", file]);
+    assert_eq!(chain(&device).len(), 4);
+    let shown = device.json(&["checklist"]);
+    assert_eq!(shown[0]["questions"][0]["status"], "answered");
+    assert_eq!(shown[0]["may_complete"], false);
+}
+
+#[test]
+fn what_cannot_be_taken_in_is_refused_and_the_rest_is_kept() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let good = device.photo("a.png");
+    let page = device.folder.path().join("b.jpg");
+    fs::write(&page, "<html><body>not found</body></html>").unwrap();
+    let page = page.to_str().unwrap();
+    let missing = device.folder.path().join("c.jpg");
+    let (status, printed, complained) = device.run(&["capture", &good, page, missing.to_str().unwrap()]);
+    assert_eq!(status, ExitStatus::Partly);
+    assert!(printed.contains("a.png: taken in"), "{printed}");
+    assert!(complained.contains("not an image") && complained.contains("--document"), "{complained}");
+    assert!(complained.contains("c.jpg"), "{complained}");
+    device.json(&["capture", "--document", "--move", page]);
+    assert!(!std::path::Path::new(page).exists());
+    let sealed = fs::read_dir(device.environment.home.join("sealed")).unwrap().count();
+    assert_eq!((chain(&device).len(), sealed), (3, 2));
+}
+
+#[test]
+fn leftovers_of_a_kill_are_swept_and_rows_keep_their_copies() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    device.json(&["capture", &device.photo("a.png")]);
+    let sealed = device.environment.home.join("sealed");
+    fs::write(sealed.join("0011.part"), "half").unwrap();
+    fs::write(sealed.join(format!("{}.age", Sha256::of(b"x"))), "no row").unwrap();
+    let lock = device.store();
+    let held = lock.lock_folder().unwrap();
+    device.json(&["status"]);
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 3, "another agent is at work");
+    drop(held);
+    let status = device.json(&["status"]);
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 1);
+    assert_eq!(status[0]["files_without_receipt"]["files"], 1);
+}
+
+#[test]
+fn agents_at_once_take_turns() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let device = &device;
+            scope.spawn(move || {
+                for note in 0..5 {
+                    let text = format!("{writer} {note}");
+                    let line = ["endcheck", "note", &text];
+                    assert_eq!(crate::run(line, &device.environment), ExitStatus::Success);
+                }
+            });
+        }
+    });
+    assert_eq!(chain(&device).len(), 21);
+}

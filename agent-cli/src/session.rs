@@ -1,0 +1,234 @@
+//! An unlocked, enrolled store at work: which visit, which item, and the recording of an act.
+
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{ItemId, VisitId};
+use endcheck_protocol::record::{Act, Task};
+use endcheck_protocol::visit::VisitPacket;
+use serde::Serialize;
+
+use crate::chain::{Draft, Signed};
+use crate::cli::OnVisit;
+use crate::environment::Environment;
+use crate::identity::{Identity, IdentityDocument};
+use crate::locate;
+use crate::refusal::refuse;
+use crate::store::{Database, HeldVisit, LocalState, Store, not_enrolled};
+use crate::ui::Ui;
+
+/// The store and the identity of an enrolled device.
+pub struct Session<'a> {
+    pub environment: &'a Environment,
+    pub ui: &'a Ui<'a>,
+    pub store: Store,
+    pub identity: Identity,
+}
+
+/// The visit that an act belongs to.
+pub struct OpenVisit {
+    pub packet: VisitPacket,
+    pub state: LocalState,
+    pub checklist_sha256: Sha256,
+}
+
+/// What is printed of a record that was made.
+#[derive(Debug, Serialize)]
+pub struct Recorded {
+    pub record: Sha256,
+    pub seq: u64,
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit: Option<VisitId>,
+}
+
+impl From<&Signed> for Recorded {
+    fn from(signed: &Signed) -> Self {
+        let record = &signed.record;
+        let (kind, visit) = (record.act.kind(), record.task.visit.clone());
+        Self { record: signed.hash.clone(), seq: record.seq, kind, visit }
+    }
+}
+
+impl OpenVisit {
+    /// The task of an act about `question` and `item` of this visit.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        Task {
+            visit: Some(self.packet.visit.id.clone()),
+            site: Some(self.packet.visit.site.clone()),
+            item: None,
+            question: None,
+            checklist: Some(self.checklist_sha256.clone()),
+        }
+    }
+
+    /// The item that `selector` means: its key, serial, id or the beginning of its id.
+    ///
+    /// # Errors
+    /// When none or several fit; lists what there is.
+    pub fn item(&self, selector: &str) -> anyhow::Result<ItemId> {
+        let wanted = selector.trim();
+        let items = &self.packet.items;
+        let exact = items.iter().find(|item| {
+            item.id.as_str() == wanted || item.key == wanted || item.serial.as_deref() == Some(wanted)
+        });
+        if let Some(item) = exact {
+            return Ok(item.id.clone());
+        }
+        let lower = wanted.to_ascii_lowercase();
+        let mut fitting =
+            items.iter().filter(|item| !lower.is_empty() && item.id.as_str().starts_with(&lower));
+        match (fitting.next(), fitting.next()) {
+            (Some(item), None) => Ok(item.id.clone()),
+            (found, _) => {
+                let listed: Vec<String> =
+                    items.iter().map(|item| format!("{} ({})", item.key, item.description)).collect();
+                let what =
+                    if found.is_some() { "several items begin with" } else { "this visit has no item" };
+                Err(refuse(format!("{what} {wanted:?}"), format!("Its items are {}.", listed.join(", "))))
+            }
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Opens the store, unlocks it and reads who the device is.
+    ///
+    /// # Errors
+    /// When the device is not enrolled, or the store is locked or damaged.
+    pub fn open(environment: &'a Environment, ui: &'a Ui<'a>) -> anyhow::Result<Self> {
+        let mut store = Database::open(&environment.home)?.unlock(environment, ui)?;
+        let document: IdentityDocument = store.setting("identity")?.ok_or_else(not_enrolled)?;
+        let identity = Identity::read(&document)?;
+        store.sweep()?;
+        Ok(Self { environment, ui, store, identity })
+    }
+
+    /// The visit that `selector` (an id or its beginning) means; without one, the only open visit.
+    ///
+    /// # Errors
+    /// When none or several fit.
+    pub fn find_visit(&mut self, selector: Option<&str>) -> anyhow::Result<HeldVisit> {
+        let known = self.store.visit_ids()?;
+        let fitting: Vec<&String> = match selector {
+            Some(prefix) => {
+                let prefix = prefix.trim().to_ascii_lowercase();
+                known.iter().map(|(id, _)| id).filter(|id| id.starts_with(&prefix)).collect()
+            }
+            None => known.iter().filter(|(_, state)| *state == LocalState::Open).map(|(id, _)| id).collect(),
+        };
+        let id = match (fitting.as_slice(), selector) {
+            ([id], _) => (*id).clone(),
+            ([], Some(prefix)) => {
+                return Err(refuse(
+                    format!("no visit on this device begins with {prefix:?}"),
+                    "List them with `endcheck visits`, or fetch new ones with `endcheck pull`.",
+                ));
+            }
+            ([], None) => {
+                return Err(refuse(
+                    "no visit is open",
+                    "Open one with `endcheck open VISIT`, or name it with --visit.",
+                ));
+            }
+            (several, Some(prefix)) => {
+                return Err(refuse(
+                    format!("{} visits begin with {prefix:?}", several.len()),
+                    "Give more of the id; `endcheck visits` lists them.",
+                ));
+            }
+            (several, None) => {
+                return Err(refuse(
+                    format!("{} visits are open", several.len()),
+                    format!("Name one with --visit: {}.", joined(several)),
+                ));
+            }
+        };
+        let missing = || refuse("the visit is not on this device", "Fetch it with `endcheck pull`.");
+        let held = self.store.visit(&id.parse()?)?.ok_or_else(missing)?;
+        if selector.is_none() {
+            self.ui.note(&format!("Visit {} at {}", held.packet.visit.id, held.packet.visit.site_name));
+        }
+        Ok(held)
+    }
+
+    /// The visit for an act on site. One that is not open is refused; a closed one that is named gets
+    /// additions, with a warning.
+    ///
+    /// # Errors
+    /// As [`Self::find_visit`], and when the visit was not opened yet.
+    pub fn open_visit(&mut self, on: &OnVisit) -> anyhow::Result<OpenVisit> {
+        let visit = self.any_visit(on.visit.as_deref())?;
+        match visit.state {
+            LocalState::Open => {}
+            LocalState::Closed => self.ui.warn("the visit is closed; this is added to it after the close"),
+            LocalState::Waiting => {
+                let id = &visit.packet.visit.id;
+                return Err(refuse(
+                    format!("visit {id} is not open yet"),
+                    format!("Open it on site with `endcheck open {id}`."),
+                ));
+            }
+        }
+        Ok(visit)
+    }
+
+    /// The visit for an act that needs no opening, such as a refusal at the gate.
+    ///
+    /// # Errors
+    /// As [`Self::find_visit`].
+    pub fn any_visit(&mut self, selector: Option<&str>) -> anyhow::Result<OpenVisit> {
+        let HeldVisit { state, packet } = self.find_visit(selector)?;
+        let checklist_sha256 = packet.checklist.hash()?;
+        Ok(OpenVisit { packet, state, checklist_sha256 })
+    }
+
+    /// The draft of an act, with the place and the correction that the command line names.
+    ///
+    /// # Errors
+    /// When the place cannot be had, or the record to be replaced is not this device's.
+    pub fn draft(&mut self, act: Act, task: Task, on: &OnVisit) -> anyhow::Result<Draft> {
+        let place = locate::fix(&on.place, self.ui)?;
+        let replaces = on.replaces.as_deref().map(|prefix| self.replaced(prefix)).transpose()?;
+        Ok(Draft { act, task, place, replaces })
+    }
+
+    fn replaced(&mut self, prefix: &str) -> anyhow::Result<Sha256> {
+        self.store.record_by_prefix(prefix)?.ok_or_else(|| {
+            refuse(
+                format!("no single record of this device begins with {prefix:?}"),
+                "Give more of the record's hash, as it was printed when it was made.",
+            )
+        })
+    }
+
+    /// Signs and keeps one act. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the chain cannot be written.
+    pub fn record(&mut self, draft: Draft) -> anyhow::Result<Recorded> {
+        let recorded = self.record_all(vec![draft])?;
+        recorded.into_iter().next_back().ok_or_else(|| anyhow::anyhow!("nothing was recorded"))
+    }
+
+    /// Signs and keeps several acts, all or none. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the chain cannot be written.
+    pub fn record_all(&mut self, drafts: Vec<Draft>) -> anyhow::Result<Vec<Recorded>> {
+        let reading = self.environment.now();
+        let signed = self.store.append(&self.identity, &reading, drafts)?;
+        for record in &signed {
+            if let Act::ClockSet { moved_by_ms } = record.record.act {
+                self.ui.warn(&format!(
+                    "the device's clock was set by {} s; a clock-set record says so",
+                    moved_by_ms / 1000
+                ));
+            }
+        }
+        Ok(signed.iter().map(Recorded::from).collect())
+    }
+}
+
+fn joined(ids: &[&String]) -> String {
+    ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,284 @@
+//! The chain: appending to it, reading a visit's part of it, and what headquarters answered.
+
+use anyhow::Context as _;
+use diesel::prelude::*;
+use endcheck_protocol::canonical;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
+use endcheck_protocol::ids::VisitId;
+use endcheck_protocol::record::{Act, Record, ServerTime, Task};
+use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
+use serde::Serialize;
+
+use super::schema::{files, records, visits};
+use super::{Store, open_json, seal_json};
+use crate::chain::{self, Draft, Head, Signed};
+use crate::environment::ClockReading;
+use crate::identity::Identity;
+use crate::vault::{Cell, StoreKey};
+
+const UNSENT: &str = "unsent";
+const HELD: &str = "held";
+const QUARANTINED: &str = "quarantined";
+
+/// A record of this device, taken out of its envelope.
+#[derive(Debug, Clone)]
+pub struct HeldRecord {
+    pub hash: Sha256,
+    pub record: Record,
+}
+
+/// A record that headquarters set aside.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quarantined {
+    pub record: Sha256,
+    pub seq: u64,
+    pub code: String,
+    pub detail: String,
+}
+
+/// How many records stand where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub unsent: u64,
+    pub held: u64,
+    pub quarantined: u64,
+}
+
+fn envelope_cell(hash: &Sha256) -> Cell<'_> {
+    Cell { table: "records", column: "sealed_envelope", row: hash.as_str() }
+}
+
+fn quarantine_cell(hash: &Sha256) -> Cell<'_> {
+    Cell { table: "records", column: "sealed_quarantine", row: hash.as_str() }
+}
+
+fn open_record(key: &StoreKey, hash: Sha256, sealed: &[u8]) -> anyhow::Result<HeldRecord> {
+    let bytes = key.open(envelope_cell(&hash), sealed)?;
+    let read =
+        || -> anyhow::Result<Record> { Ok(canonical::read(&Envelope::read(&bytes, RECORD_TYPE)?.payload)?) };
+    let record = read().with_context(|| format!("record {hash} of the store is damaged"))?;
+    Ok(HeldRecord { hash, record })
+}
+
+impl Store {
+    /// Appends `drafts` to the chain, all or none, with a `clock-set` record before them where the
+    /// wall clock was set. The visit's local state follows. Durable when it returns.
+    ///
+    /// # Errors
+    /// When a record is too large or the database cannot be written; then nothing changed.
+    pub fn append(
+        &mut self,
+        identity: &Identity,
+        reading: &ClockReading,
+        drafts: Vec<Draft>,
+    ) -> anyhow::Result<Vec<Signed>> {
+        let server: Option<ServerTime> = self.setting("server-time")?;
+        let Self { conn, key, .. } = self;
+        conn.immediate_transaction(|conn| {
+            let mut head = head(conn, key)?;
+            let moved = head.as_ref().and_then(|head| chain::clock_moved_by_ms(&head.record, reading));
+            let clock_set = moved.map(|moved_by_ms| Draft {
+                act: Act::ClockSet { moved_by_ms },
+                task: Task::default(),
+                place: None,
+                replaces: None,
+            });
+            let mut appended = Vec::new();
+            for draft in clock_set.into_iter().chain(drafts) {
+                let signed = chain::next(identity, head.as_ref(), reading, server.clone(), draft)?;
+                insert(conn, key, &signed)?;
+                head = Some(Head { hash: signed.hash.clone(), record: signed.record.clone() });
+                appended.push(signed);
+            }
+            Ok(appended)
+        })
+    }
+
+    /// The visit's records, in the order they were made.
+    ///
+    /// # Errors
+    /// When the database or a record is damaged.
+    pub fn records_of(&mut self, visit: &VisitId) -> anyhow::Result<Vec<HeldRecord>> {
+        let rows: Vec<(Sha256, Vec<u8>)> = records::table
+            .filter(records::visit.eq(visit.as_str()))
+            .order(records::seq)
+            .select((records::hash, records::sealed_envelope))
+            .load(&mut self.conn)?;
+        rows.into_iter().map(|(hash, sealed)| open_record(&self.key, hash, &sealed)).collect()
+    }
+
+    /// The record whose hash begins with `prefix`, where there is exactly one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn record_by_prefix(&mut self, prefix: &str) -> anyhow::Result<Option<Sha256>> {
+        let hashes: Vec<Sha256> =
+            records::table.select(records::hash).order(records::seq).load(&mut self.conn)?;
+        let mut fitting = hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix));
+        Ok(fitting.next().filter(|_| fitting.next().is_none()))
+    }
+
+    /// The record with this hash, if it is this device's.
+    ///
+    /// # Errors
+    /// When the database or the record is damaged.
+    pub fn record(&mut self, hash: &Sha256) -> anyhow::Result<Option<HeldRecord>> {
+        let sealed: Option<Vec<u8>> = records::table
+            .filter(records::hash.eq(hash))
+            .select(records::sealed_envelope)
+            .first(&mut self.conn)
+            .optional()?;
+        sealed.map(|sealed| open_record(&self.key, hash.clone(), &sealed)).transpose()
+    }
+
+    /// The exact bytes of a record's envelope.
+    ///
+    /// # Errors
+    /// When there is no such record or it is damaged.
+    pub fn envelope(&mut self, hash: &Sha256) -> anyhow::Result<Vec<u8>> {
+        let sealed: Vec<u8> = records::table
+            .filter(records::hash.eq(hash))
+            .select(records::sealed_envelope)
+            .first(&mut self.conn)?;
+        Ok(self.key.open(envelope_cell(hash), &sealed)?.to_vec())
+    }
+
+    /// What headquarters has not answered for, in chain order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn unsent_records(&mut self) -> anyhow::Result<Vec<UnsentRecord>> {
+        let rows: Vec<(i64, Sha256, i64)> = records::table
+            .filter(records::state.eq(UNSENT))
+            .order(records::seq)
+            .select((records::seq, records::hash, records::size_bytes))
+            .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|(seq, hash, size_bytes)| {
+                Ok(UnsentRecord { seq: u64::try_from(seq)?, hash, size_bytes: usize::try_from(size_bytes)? })
+            })
+            .collect()
+    }
+
+    /// Keeps headquarters' answers, all or none.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn keep_answers(&mut self, answers: &[RecordAnswer]) -> anyhow::Result<()> {
+        let Self { conn, key, .. } = self;
+        conn.immediate_transaction(|conn| {
+            for answer in answers {
+                let row = records::table.filter(records::hash.eq(&answer.hash));
+                let quarantined = answer.outcome == RecordOutcome::Quarantined || answer.quarantine.is_some();
+                if quarantined {
+                    let reason = answer.quarantine.clone().unwrap_or_else(|| Quarantine {
+                        code: "quarantined".to_owned(),
+                        detail: "Headquarters gave no reason; ask them.".to_owned(),
+                    });
+                    let sealed = seal_json(key, quarantine_cell(&answer.hash), &reason)?;
+                    diesel::update(row)
+                        .set((records::state.eq(QUARANTINED), records::sealed_quarantine.eq(sealed)))
+                        .execute(conn)?;
+                } else {
+                    diesel::update(row.filter(records::state.eq(UNSENT)))
+                        .set(records::state.eq(HELD))
+                        .execute(conn)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks every record as unsent, for a server that lost some (sending again changes nothing there).
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn resend_all(&mut self) -> anyhow::Result<()> {
+        diesel::update(records::table).set(records::state.eq(UNSENT)).execute(&mut self.conn)?;
+        Ok(())
+    }
+
+    /// How many records stand where.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn counts(&mut self) -> anyhow::Result<Counts> {
+        let rows: Vec<(String, i64)> = records::table
+            .group_by(records::state)
+            .select((records::state, diesel::dsl::count_star()))
+            .load(&mut self.conn)?;
+        let of = |state: &str| {
+            let found = rows.iter().find(|(name, _)| name == state);
+            found.and_then(|(_, number)| u64::try_from(*number).ok()).unwrap_or_default()
+        };
+        Ok(Counts { unsent: of(UNSENT), held: of(HELD), quarantined: of(QUARANTINED) })
+    }
+
+    /// What headquarters set aside, with the reasons.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn quarantined(&mut self) -> anyhow::Result<Vec<Quarantined>> {
+        let rows: Vec<(i64, Sha256, Option<Vec<u8>>)> = records::table
+            .filter(records::state.eq(QUARANTINED))
+            .order(records::seq)
+            .select((records::seq, records::hash, records::sealed_quarantine))
+            .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|(seq, record, sealed)| {
+                let sealed = sealed.unwrap_or_default();
+                let reason: Quarantine = open_json(&self.key, quarantine_cell(&record), &sealed)?;
+                Ok(Quarantined { seq: u64::try_from(seq)?, record, code: reason.code, detail: reason.detail })
+            })
+            .collect()
+    }
+}
+
+fn head(conn: &mut SqliteConnection, key: &StoreKey) -> anyhow::Result<Option<Head>> {
+    let row: Option<(Sha256, Vec<u8>)> = records::table
+        .order(records::seq.desc())
+        .select((records::hash, records::sealed_envelope))
+        .first(conn)
+        .optional()?;
+    row.map(|(hash, sealed)| {
+        let held = open_record(key, hash, &sealed)?;
+        Ok(Head { hash: held.hash, record: held.record })
+    })
+    .transpose()
+}
+
+fn insert(conn: &mut SqliteConnection, key: &StoreKey, signed: &Signed) -> anyhow::Result<()> {
+    let visit = signed.record.task.visit.as_ref();
+    diesel::insert_into(records::table)
+        .values((
+            records::seq.eq(i64::try_from(signed.record.seq)?),
+            records::hash.eq(&signed.hash),
+            records::visit.eq(visit.map(VisitId::as_str)),
+            records::size_bytes.eq(i64::try_from(signed.envelope.len())?),
+            records::state.eq(UNSENT),
+            records::sealed_envelope.eq(key.seal(envelope_cell(&signed.hash), &signed.envelope)?),
+        ))
+        .execute(conn)?;
+    if let Some(file) = signed.record.act.file() {
+        diesel::insert_into(files::table)
+            .values((
+                files::sealed_sha256.eq(&file.sealed_sha256),
+                files::record.eq(&signed.hash),
+                files::sealed_size_bytes.eq(i64::try_from(file.sealed_size_bytes)?),
+                files::state.eq(super::files::HELD),
+            ))
+            .execute(conn)?;
+    }
+    let state = match signed.record.act {
+        Act::VisitOpen { .. } => super::visits::LocalState::Open,
+        Act::VisitClose { .. } => super::visits::LocalState::Closed,
+        _ => return Ok(()),
+    };
+    if let Some(visit) = visit {
+        diesel::update(visits::table.find(visit.as_str()))
+            .set(visits::state.eq(state.as_str()))
+            .execute(conn)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The tables of `migrations/agent`, as diesel sees them.
+
+diesel::table! {
+    vault (id) {
+        id -> Integer,
+        store_id -> Text,
+        memory_kib -> BigInt,
+        passes -> BigInt,
+        salt -> Binary,
+        wrapped_key -> Binary,
+    }
+}
+
+diesel::table! {
+    settings (name) {
+        name -> Text,
+        sealed_value -> Binary,
+    }
+}
+
+diesel::table! {
+    visits (id) {
+        id -> Text,
+        state -> Text,
+        sealed_packet -> Binary,
+    }
+}
+
+diesel::table! {
+    records (seq) {
+        seq -> BigInt,
+        hash -> Text,
+        visit -> Nullable<Text>,
+        size_bytes -> BigInt,
+        state -> Text,
+        sealed_envelope -> Binary,
+        sealed_quarantine -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    files (sealed_sha256) {
+        sealed_sha256 -> Text,
+        record -> Text,
+        sealed_size_bytes -> BigInt,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    receipts (hash) {
+        hash -> Text,
+        record -> Text,
+        sealed_envelope -> Binary,
+    }
+}

@@ -1,0 +1,302 @@
+//! One sync: token, head, records, files, receipts, inventory, in this order, because over a slow
+//! link each question costs. Carries out `protocol::sync::plan`; every step can be repeated.
+
+mod client;
+mod sign_in;
+mod throttle;
+mod tls;
+mod upload;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::record::ServerTime;
+use endcheck_protocol::sync::{
+    self, Inventory, Operation, PullPage, Receipt, ReceiptPage, RecordAnswer, RecordAnswers, SyncHead,
+    UnreadableFile,
+};
+use serde::Serialize;
+use ureq::http::Method;
+
+use client::Call;
+pub use client::Client;
+use throttle::Throttle;
+use upload::Uploads;
+
+use crate::session::Session;
+use crate::store::{CheckedReceipt, Counts, Quarantined, Unsent};
+
+const PULL: &str = "api/v1/sync/pull";
+const HEAD: &str = "api/v1/sync/head";
+/// Hard enough to pay over a slow link, easy enough for a phone.
+const ZSTD_LEVEL: i32 = 12;
+/// Uploads side by side: while one waits for an answer, the other fills the link.
+const SIDE_BY_SIDE: usize = 2;
+
+/// What a sync did, and what headquarters holds now.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub records_sent: u64,
+    pub files_sent: u64,
+    /// Sealed bytes of those files.
+    pub bytes_sent: u64,
+    /// Files that receipts confirmed in this sync.
+    pub files_confirmed: u64,
+    /// Records of this device at headquarters.
+    pub records_held: u64,
+    pub records: Counts,
+    pub files_waiting: Unsent,
+    pub quarantined: Vec<Quarantined>,
+    pub unreadable: Vec<UnreadableFile>,
+    pub failed: Vec<String>,
+}
+
+impl Client {
+    /// A page of visits after `cursor`.
+    ///
+    /// # Errors
+    /// When headquarters refuses or cannot be reached.
+    pub fn pull(&mut self, cursor: &str) -> anyhow::Result<PullPage> {
+        let query: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+        let path = if cursor.is_empty() { PULL.to_owned() } else { format!("{PULL}?cursor={query}") };
+        self.call(&Call::get(&path))?.json()
+    }
+}
+
+/// Hands in what headquarters does not hold.
+///
+/// # Errors
+/// When headquarters cannot be reached, refuses the device, or the store cannot be written. Single
+/// files that cannot be sent are told in the summary.
+pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<Summary> {
+    let client = Client::signed_in(session)?;
+    let head = ask_head(session, &client)?;
+    if head.records_held < session.store.counts()?.held {
+        session.ui.warn("headquarters holds fewer records than it confirmed; all are sent again");
+        session.store.resend_all()?;
+    }
+    let records = session.store.unsent_records()?;
+    let operations = sync::plan(&records, &[], &head);
+    let mut answers = Vec::new();
+    for operation in &operations {
+        if let Operation::SendRecords(hashes) = operation {
+            answers.extend(send_records(session, &client, hashes)?);
+        }
+    }
+    let set_aside: BTreeSet<&Sha256> =
+        answers.iter().filter(|answer| answer.quarantine.is_some()).map(|answer| &answer.hash).collect();
+    let fresh: BTreeSet<&Sha256> = answers.iter().map(|answer| &answer.hash).collect();
+    let waiting = session.store.waiting_files()?;
+    let wanted: Vec<_> = waiting
+        .into_iter()
+        .filter(|waiting| {
+            let just_named = fresh.contains(&waiting.record) && !set_aside.contains(&waiting.record);
+            just_named || head.awaited.contains(&waiting.file.sealed_sha256)
+        })
+        .map(|waiting| waiting.file)
+        .collect();
+    let (sent, failed) = send_files(session, &client, &sync::plan(&[], &wanted, &head), max_rate)?;
+    let mut files_confirmed = fetch_receipts(session, &client)?;
+    for pause in upload::RECEIPT_PAUSES {
+        if files_confirmed >= u64::try_from(sent.len())? {
+            break;
+        }
+        std::thread::sleep(pause);
+        files_confirmed += fetch_receipts(session, &client)?;
+    }
+    let records = session.store.counts()?;
+    let files_waiting = session.store.unsent_files()?;
+    let inventory = Inventory {
+        unsent_records: records.unsent,
+        unsent_files: files_waiting.files,
+        unsent_bytes: files_waiting.bytes,
+    };
+    let told = client.call(&Call::json(Method::PUT, "api/v1/devices/me/inventory", &inventory)?);
+    if let Err(error) = told.and_then(client::Answer::accepted) {
+        session.ui.warn(&format!("headquarters did not take what this device still holds: {error}"));
+    }
+    session.store.set("token", &client.current())?;
+    let sizes: BTreeMap<&Sha256, u64> =
+        wanted.iter().map(|file| (&file.sealed_sha256, file.size_bytes)).collect();
+    Ok(Summary {
+        records_sent: u64::try_from(answers.len())?,
+        files_sent: u64::try_from(sent.len())?,
+        bytes_sent: sent.iter().filter_map(|hash| sizes.get(hash)).sum(),
+        files_confirmed,
+        records_held: records.held + records.quarantined,
+        quarantined: session.store.quarantined()?,
+        unreadable: head.unreadable,
+        records,
+        files_waiting,
+        failed,
+    })
+}
+
+/// What headquarters holds; keeps its time with the bound of the round trip, for records to come.
+fn ask_head(session: &mut Session<'_>, client: &Client) -> anyhow::Result<SyncHead> {
+    let asked = Instant::now();
+    let head: SyncHead = client.call(&Call::get(HEAD))?.json()?;
+    let round_trip_ms = u64::try_from(asked.elapsed().as_millis())?;
+    let heard = session.environment.now();
+    if !heard.boot.is_empty() {
+        let server = ServerTime {
+            at: head.server_at,
+            boot: heard.boot,
+            heard_monotonic_ns: heard.monotonic_ns.to_string(),
+            round_trip_ms,
+        };
+        session.store.set("server-time", &server)?;
+    }
+    Ok(head)
+}
+
+/// Sends one batch and keeps the answers. An answer to another record than was sent counts for nothing.
+fn send_records(
+    session: &mut Session<'_>,
+    client: &Client,
+    hashes: &[Sha256],
+) -> anyhow::Result<Vec<RecordAnswer>> {
+    let mut lines = Vec::new();
+    for hash in hashes {
+        lines.extend(session.store.envelope(hash)?);
+        lines.push(b'\n');
+    }
+    let call = Call {
+        method: Method::POST,
+        path: "api/v1/sync/records",
+        headers: vec![
+            ("content-type", "application/x-ndjson".to_owned()),
+            ("content-encoding", "zstd".to_owned()),
+        ],
+        body: Some(zstd::bulk::compress(&lines, ZSTD_LEVEL).context("the records cannot be packed")?),
+    };
+    let answered: RecordAnswers = client.call(&call)?.json()?;
+    let sent: BTreeSet<&Sha256> = hashes.iter().collect();
+    let mut fitting: Vec<RecordAnswer> =
+        answered.answers.into_iter().filter(|answer| sent.contains(&answer.hash)).collect();
+    fitting.sort_by(|a, b| a.hash.cmp(&b.hash));
+    fitting.dedup_by(|a, b| a.hash == b.hash);
+    session.store.keep_answers(&fitting)?;
+    anyhow::ensure!(
+        fitting.len() == hashes.len(),
+        "headquarters answered for {} of {} records; the others stay here: sync again",
+        fitting.len(),
+        hashes.len()
+    );
+    Ok(fitting)
+}
+
+/// Sends files, two at a time; answers which were sent, and what kept the others.
+fn send_files(
+    session: &Session<'_>,
+    client: &Client,
+    operations: &[Operation],
+    max_rate: Option<u64>,
+) -> anyhow::Result<(Vec<Sha256>, Vec<String>)> {
+    let total_bytes = operations.iter().map(size_of).sum();
+    let folder = session.store.sealed_folder();
+    let uploads = Uploads {
+        client,
+        folder: &folder,
+        throttle: Throttle::new(max_rate),
+        progress: session.ui.progress(total_bytes),
+    };
+    let queue = Mutex::new(operations.iter().collect::<VecDeque<_>>());
+    let done = Mutex::new((Vec::new(), Vec::new()));
+    let work = || {
+        loop {
+            let Some(operation) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+                break;
+            };
+            let sent = uploads.send(operation);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            match sent {
+                Ok(()) => done.0.extend(hash_of(operation).cloned()),
+                Err(error) => {
+                    let name = hash_of(operation).map(Sha256::as_str).unwrap_or_default();
+                    done.1.push(format!("file {}…: {error:#}", name.get(..12).unwrap_or_default()));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE.min(operations.len()) {
+            scope.spawn(work);
+        }
+    });
+    uploads.progress.finish_and_clear();
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn size_of(operation: &Operation) -> u64 {
+    match operation {
+        Operation::CreateUpload { size_bytes, .. } | Operation::ResumeUpload { size_bytes, .. } => {
+            *size_bytes
+        }
+        Operation::SendRecords(_) => 0,
+    }
+}
+
+fn hash_of(operation: &Operation) -> Option<&Sha256> {
+    match operation {
+        Operation::CreateUpload { sealed_sha256, .. } | Operation::ResumeUpload { sealed_sha256, .. } => {
+            Some(sealed_sha256)
+        }
+        Operation::SendRecords(_) => None,
+    }
+}
+
+/// Fetches receipts, keeps them, and lets go of the copies that they confirm; answers how many.
+fn fetch_receipts(session: &mut Session<'_>, client: &Client) -> anyhow::Result<u64> {
+    let mut confirmed = 0;
+    loop {
+        let cursor: i64 = session.store.setting("receipt-cursor")?.unwrap_or_default();
+        let page: ReceiptPage =
+            client.call(&Call::get(&format!("api/v1/sync/receipts?cursor={cursor}")))?.json()?;
+        if page.receipts.is_empty() && page.cursor == cursor {
+            break;
+        }
+        let mut checked = Vec::new();
+        let mut released = Vec::new();
+        for envelope in page.receipts {
+            match session.identity.receipt(&envelope) {
+                Ok(receipt) => {
+                    released.extend(confirmed_copy(session, &receipt)?);
+                    checked.push(CheckedReceipt { envelope, receipt });
+                }
+                // Kept nowhere and acted on never; the copies stay.
+                Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
+            }
+        }
+        session.store.keep_receipts(&checked, &released, page.cursor)?;
+        session.store.remove_released(&released)?;
+        confirmed += u64::try_from(released.len())?;
+        if !page.more || page.cursor == cursor {
+            break;
+        }
+    }
+    Ok(confirmed)
+}
+
+/// The sealed copy that a file receipt confirms: only where the receipt fits the record it names.
+fn confirmed_copy(session: &mut Session<'_>, receipt: &Receipt) -> anyhow::Result<Option<Sha256>> {
+    let Receipt::File { record, sha256, sealed_sha256, size_bytes, .. } = receipt else { return Ok(None) };
+    let Some(held) = session.store.record(record)? else {
+        session
+            .ui
+            .warn(&format!("a receipt is about record {record}, which is not this device's; it is ignored"));
+        return Ok(None);
+    };
+    let fits = held.record.act.file().is_some_and(|file| {
+        file.sha256 == *sha256 && file.sealed_sha256 == *sealed_sha256 && file.size_bytes == *size_bytes
+    });
+    if !fits {
+        session
+            .ui
+            .warn(&format!("a file receipt does not fit record {record}; the copy stays on this device"));
+    }
+    Ok(fits.then(|| sealed_sha256.clone()))
+}
