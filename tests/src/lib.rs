@@ -1,1 +1,35 @@
+//! The harness of the end-to-end, fault and browser tests.
 //!
+//! Starts the real server on either database, in this process or as a child that can be killed, and
+//! puts a bad link between it and a client. Nothing here knows what a visit is; the tests in `it/` do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a harness that cannot go on should stop the test with the reason"
+)]
+
+pub mod database;
+pub mod http;
+pub mod licences;
+pub mod postgres;
+pub mod process;
+pub mod random;
+pub mod relay;
+pub mod server;
+pub mod shape;
+
+pub use database::{DatabaseKind, TestDatabase};
+pub use http::{Answer, Http};
+pub use process::ServerProcess;
+pub use relay::{Link, Relay};
+pub use server::TestServer;
+
+use std::path::PathBuf;
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a workspace").to_path_buf()
+}

@@ -1,0 +1,26 @@
+# Each target is one tool; what it does is in the script of its name.
+.PHONY: demo test drill bench fmt lint deny clean-data
+
+demo:       ## build, serve, play one real visit; ONCE=1 ends with DEMO OK, PORT= chooses the port
+	@scripts/demo.sh
+
+test:       ## everything CI runs
+	@scripts/test.sh
+
+drill:      ## the long fault drills, on both databases; KILLS= says how many
+	@scripts/drill.sh
+
+bench:      ## the benchmarks, each beside a peer
+	@scripts/bench.sh
+
+fmt:        ## lay out the sources
+	@cargo fmt --all
+
+lint:       ## clippy as CI runs it
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny:       ## licences, bans and sources, by cargo-deny
+	@cargo deny --offline check licenses bans sources
+
+clean-data: ## remove what the demo left
+	@rm -rf demo-data
