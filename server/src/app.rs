@@ -213,6 +213,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         checks::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
+        uploads::ApiDoc::openapi(),
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
     ] {

@@ -80,8 +80,9 @@ fn main() -> anyhow::Result<()> {
         Command::User(UserCommand::Add { login, name, roles }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
-            let user = accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
-                .map_err(told)?;
+            let user =
+                accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
+                    .map_err(told)?;
             print(&format!("{} {}", user.id, user.login));
             Ok(())
         }
@@ -152,12 +153,10 @@ fn password(login: &str) -> anyhow::Result<String> {
 /// Writes a fresh age identity where nothing is yet, and answers its recipient.
 fn make_escrow(file: &Path) -> anyhow::Result<String> {
     let identity = age::x25519::Identity::generate();
-    let mut made = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("{} cannot be made; an existing file is never overwritten", file.display()))?;
+    let mut made =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(
+            || format!("{} cannot be made; an existing file is never overwritten", file.display()),
+        )?;
     made.write_all(format!("{}\n", identity.to_string().expose_secret()).as_bytes())?;
     made.sync_all()?;
     Ok(identity.to_public().to_string())
@@ -177,7 +176,10 @@ fn start_logging(config: &Config) {
     // One of the photo parsers narrates every tag that it reads.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,nom_exif=error"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if config.log_json { lines.json().init() } else { lines.init() }
 }
 

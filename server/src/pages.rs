@@ -49,6 +49,12 @@ pub fn status(code: u16) -> StatusCode {
 
 pub fn routes(config: &mut ServiceConfig) {
     config
+        .service(resource("/static/icon.svg").route(get().to(async || {
+            HttpResponse::Ok()
+                .insert_header((CONTENT_TYPE, "image/svg+xml"))
+                .insert_header((CACHE_CONTROL, "max-age=3600"))
+                .body(include_str!("../static/icon.svg"))
+        })))
         .service(
             resource("/").route(
                 get().to(async || HttpResponse::SeeOther().insert_header((LOCATION, "/visits")).finish()),

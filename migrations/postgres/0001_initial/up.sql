@@ -415,3 +415,10 @@ create trigger determinations_kept before update or delete on determinations for
 create trigger log_entries_kept before update or delete on log_entries for each row execute function refuse_change();
 create trigger visit_events_kept before update or delete on visit_events for each row execute function refuse_change();
 create trigger determination_approvals_kept before update or delete on determination_approvals for each row execute function refuse_change();
+create trigger records_not_emptied before truncate on records for each statement execute function refuse_change();
+create trigger receipts_not_emptied before truncate on receipts for each statement execute function refuse_change();
+create trigger findings_not_emptied before truncate on findings for each statement execute function refuse_change();
+create trigger determinations_not_emptied before truncate on determinations for each statement execute function refuse_change();
+create trigger log_entries_not_emptied before truncate on log_entries for each statement execute function refuse_change();
+create trigger visit_events_not_emptied before truncate on visit_events for each statement execute function refuse_change();
+create trigger determination_approvals_not_emptied before truncate on determination_approvals for each statement execute function refuse_change();

@@ -12,16 +12,18 @@ pub(super) fn missing(need: &Need, question: Option<&Question>, item: Option<&Ch
         (None, Some(item)) => format!("item {} ({})", item.label(), item.description),
         (None, None) => "the visit".to_owned(),
     };
+    let question_name = question.map(|q| q.id.to_string()).unwrap_or_default();
+    let item_name = item.map(|i| i.id.to_string()).unwrap_or_default();
     let question_flag = question.map(|q| format!(" --question {}", q.id)).unwrap_or_default();
     let item_flag = item.map(|i| format!(" --item {}", i.id)).unwrap_or_default();
     match need {
         Need::Answer => {
             let skip = question.is_some_and(|q| !q.skip_reasons.is_empty());
             let or_skip = if skip { ", or skip it with a reason" } else { "" };
-            format!("{place} is not answered: `endcheck answer{question_flag}{item_flag}`{or_skip}")
+            format!("{place} is not answered: `endcheck answer {question_name} VALUE{item_flag}`{or_skip}")
         }
         Need::SoundAnswer { wrong } => {
-            format!("{place}: {wrong}; answer again: `endcheck answer{question_flag}{item_flag}`")
+            format!("{place}: {wrong}; answer again: `endcheck answer {question_name} VALUE{item_flag}`")
         }
         Need::Evidence { kind, purpose, at_least, held } => {
             let kind = kind.as_str();
@@ -34,7 +36,7 @@ pub(super) fn missing(need: &Need, question: Option<&Question>, item: Option<&Ch
         }
         Need::ItemStatus => {
             format!(
-                "{place} has no recorded status: `endcheck item{item_flag}`, as sighted, absent or otherwise"
+                "{place} has no recorded status: `endcheck item {item_name} STATUS`, as sighted, absent or otherwise"
             )
         }
         Need::Denial => {

@@ -35,6 +35,7 @@ pub use tokens::{AccessClaims, AssertionClaims};
 pub use users::{AddUser, User, add_user, find as find_user, is_active_inspector};
 pub use verified::VerifiedTokens;
 
+use crate::db::Conn;
 use crate::error::{Error, Result};
 
 /// A duty that a person holds.
@@ -157,6 +158,25 @@ impl fmt::Display for Actor {
             None => write!(f, "user:{}", self.user),
         }
     }
+}
+
+/// The name behind what [`Actor`]'s `Display` wrote; the text itself where it names nobody.
+///
+/// # Errors
+/// When the database fails.
+pub fn name_of(conn: &mut Conn, actor: &str) -> Result<String> {
+    let found = match actor.split_once(':') {
+        Some(("user", id)) => match id.parse() {
+            Ok(id) => store::user(conn, &id)?.map(|row| row.name),
+            Err(_) => None,
+        },
+        Some(("device", id)) => match id.parse() {
+            Ok(id) => device_store::device(conn, &id)?.map(|row| row.name),
+            Err(_) => None,
+        },
+        _ => None,
+    };
+    Ok(found.unwrap_or_else(|| actor.to_owned()))
 }
 
 /// The routes of this slice.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Determination, store};
+use crate::accounts;
 use crate::checklists;
 use crate::checks::{self, Check};
 use crate::db::Conn;
@@ -51,7 +52,7 @@ pub struct Dossier {
     pub devices: Vec<DeviceView>,
     pub quarantined: Vec<QuarantinedView>,
     pub determinations: Vec<Determination>,
-    pub events: Vec<Event>,
+    pub events: Vec<EventView>,
     pub record_count: usize,
 }
 
@@ -154,6 +155,15 @@ pub struct DeviceView {
     pub clock_lead_s: Option<i64>,
 }
 
+/// Something that happened to the visit, and who did it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventView {
+    #[serde(flatten)]
+    pub event: Event,
+    /// The person's or the device's name; `tick` for what time brought about.
+    pub actor_name: String,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub struct QuarantinedView {
     pub record: Sha256,
@@ -249,7 +259,7 @@ pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier>
         devices,
         quarantined: sources.records.iter().filter_map(quarantined).collect(),
         determinations: store::determinations(conn, id)?,
-        events: visits::events(conn, id)?,
+        events: history(conn, id)?,
         record_count: sources.records.len(),
         site_address: sources.site.address,
         fence: sources.site.fence,
@@ -268,6 +278,20 @@ fn current(records: &[StoredRecord]) -> Vec<(&Sha256, &Record)> {
 fn quarantined(stored: &StoredRecord) -> Option<QuarantinedView> {
     let (code, detail) = stored.quarantine.clone()?;
     Some(QuarantinedView { record: stored.hash.clone(), code, detail })
+}
+
+fn history(conn: &mut Conn, id: &VisitId) -> Result<Vec<EventView>> {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut views = Vec::new();
+    for event in visits::events(conn, id)? {
+        let name = match names.get(&event.actor) {
+            Some(name) => name.clone(),
+            None => accounts::name_of(conn, &event.actor)?,
+        };
+        names.insert(event.actor.clone(), name.clone());
+        views.push(EventView { event, actor_name: name });
+    }
+    Ok(views)
 }
 
 fn devices(conn: &mut Conn, records: &[StoredRecord]) -> Result<Vec<DeviceView>> {
@@ -445,10 +469,7 @@ fn file_views(sources: &Sources, shipment: &Shipment) -> Vec<FileView> {
                 thumbnail: stored.thumbnail_sha256.is_some(),
                 captured_at: record.clock.device_at,
                 taken_at: facts.and_then(|facts| facts.taken_at.clone()),
-                camera: facts.and_then(|facts| match (&facts.make, &facts.model) {
-                    (Some(make), Some(model)) => Some(format!("{make} {model}")),
-                    (make, model) => make.clone().or_else(|| model.clone()),
-                }),
+                camera: facts.and_then(camera),
                 photo_position,
                 device_position,
                 apart_m,
@@ -459,6 +480,14 @@ fn file_views(sources: &Sources, shipment: &Shipment) -> Vec<FileView> {
             })
         })
         .collect()
+}
+
+/// Make and model; many models name their make already.
+fn camera(facts: &PhotoFacts) -> Option<String> {
+    match (&facts.make, &facts.model) {
+        (Some(make), Some(model)) if !model.starts_with(make.as_str()) => Some(format!("{make} {model}")),
+        (make, model) => model.clone().or_else(|| make.clone()),
+    }
 }
 
 fn photo_place(facts: Option<&PhotoFacts>, fence: Option<&Fence>) -> PlaceView {

@@ -13,7 +13,7 @@ use super::{Determine, Dossier, Outcome, UnfavourableReason};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::evidence::{ChainGap, FileState, Weight};
+use crate::evidence::{ChainGap, FileState, Finding, Weight};
 use crate::pages::{self, Shell};
 use crate::visits::ListVisits;
 
@@ -105,6 +105,22 @@ impl VisitPage {
             dossier,
             refusal,
         }
+    }
+
+    /// Findings that say the same of several records, once, the weightiest first.
+    fn findings(&self) -> Vec<(usize, &Finding)> {
+        let mut groups: Vec<(usize, &Finding)> = Vec::new();
+        for finding in &self.dossier.findings {
+            match groups
+                .iter_mut()
+                .find(|(_, seen)| seen.signal == finding.signal && seen.summary == finding.summary)
+            {
+                Some((count, _)) => *count += 1,
+                None => groups.push((1, finding)),
+            }
+        }
+        groups.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.weight));
+        groups
     }
 
     fn problems(&self) -> Vec<String> {

@@ -36,6 +36,10 @@ const EXPOSED: &str = "Location,Tus-Version,Tus-Resumable,Tus-Max-Size,Tus-Exten
 const SENDABLE: &str = "Authorization,Content-Type,Tus-Resumable,Upload-Offset,Upload-Length,\
     Upload-Defer-Length,Upload-Metadata,Upload-Checksum,X-HTTP-Method-Override,X-Request-ID,X-Requested-With";
 
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create, head, patch, terminate))]
+pub struct ApiDoc;
+
 /// The routes of uploads. They need `Data<Uploads>` among the application's data.
 pub fn routes(config: &mut ServiceConfig) {
     let scope = web::scope(PATH)

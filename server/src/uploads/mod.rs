@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::db::{Conn, Pool};
 use crate::error::{Error, Result};
 
-pub use http::routes;
+pub use http::{ApiDoc, routes};
 
 /// Path under which uploads are made.
 pub const PATH: &str = "/api/v1/files";

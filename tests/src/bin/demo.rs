@@ -83,7 +83,7 @@ impl Stage {
             .env("ENDCHECK_ESCROW_RECIPIENT", &self.recipient)
             .env("ENDCHECK_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("ENDCHECK_ORG", "Demo Export Control Authority")
-            .env("RUST_LOG", "warn,endcheck_server=info");
+            .env("RUST_LOG", "warn,endcheck_server=info,nom_exif=error");
         command
     }
 
@@ -457,7 +457,8 @@ impl Inspector {
     }
 
     fn visit(&self, stage: &Stage) -> Result<()> {
-        let walk = text(&stage.fixture("visit/walk.nmea"));
+        let walk = text(&self.photos.join("walk.nmea"));
+        walk_now(&stage.fixture("visit/walk.nmea"), Path::new(&walk))?;
         let sign = text(&self.photos.join("photos/02-sign.jpg"));
         say(self.run(&["inspect", &sign])?.trim());
         say(self.run(&["open", &self.visit, "--nmea", &walk])?.trim());
@@ -556,6 +557,43 @@ fn copy_photos(fixtures: &Path, camera: &Path) -> Result<()> {
             std::fs::write(camera.join(folder).join(entry.file_name()), bytes)?;
         }
     }
+    Ok(())
+}
+
+/// Writes the walk's NMEA log as if it were walked now: times and dates moved, checksums made anew.
+#[expect(clippy::disallowed_methods, reason = "the demo lives in the present")]
+fn walk_now(from: &Path, to: &Path) -> Result<()> {
+    let log = std::fs::read_to_string(from)?;
+    let seconds = |line: &str| -> Option<i64> {
+        let time = line.split(',').nth(1)?;
+        let part = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
+        Some(part(0..2)? * 3600 + part(2..4)? * 60 + part(4..6)?)
+    };
+    let timed = |line: &&str| ["RMC", "GGA", "GST"].iter().any(|kind| line.get(3..6) == Some(kind));
+    let last = log.lines().filter(timed).filter_map(seconds).max().context("the walk has times")?;
+    let mut moved = String::new();
+    for line in log.lines() {
+        let Some(at) = seconds(line).filter(|_| timed(&line)) else {
+            moved.push_str(line);
+            moved.push('\n');
+            continue;
+        };
+        let at = chrono::Utc::now() - chrono::TimeDelta::seconds(last - at);
+        let body = line.trim_start_matches('$').split('*').next().unwrap_or_default();
+        let mut fields: Vec<String> = body.split(',').map(str::to_owned).collect();
+        if let Some(time) = fields.get_mut(1) {
+            *time = at.format("%H%M%S.00").to_string();
+        }
+        if line.get(3..6) == Some("RMC")
+            && let Some(date) = fields.get_mut(9)
+        {
+            *date = at.format("%d%m%y").to_string();
+        }
+        let body = fields.join(",");
+        let checksum = body.bytes().fold(0, |sum, byte| sum ^ byte);
+        moved.push_str(&format!("${body}*{checksum:02X}\r\n"));
+    }
+    std::fs::write(to, moved)?;
     Ok(())
 }
 
