@@ -169,6 +169,23 @@ impl Relay {
         self.shared.cut();
     }
 
+    /// Cuts the line once more, after so many further bytes have left clients.
+    pub fn cut_after_up(&self, bytes: u64) {
+        self.shared.up.cut_after(bytes);
+    }
+
+    /// Cuts the line once more, after so many further bytes have left the server.
+    pub fn cut_after_down(&self, bytes: u64) {
+        self.shared.down.cut_after(bytes);
+    }
+
+    /// Calls off the cuts that are still to come.
+    pub fn spare(&self) {
+        for way in [&self.shared.up, &self.shared.down] {
+            way.state.lock().expect("the line").cuts_bytes.clear();
+        }
+    }
+
     /// Lets the line lie dead, or brings it back. Going dead is a cut.
     pub fn set_alive(&self, alive: bool) {
         self.shared.alive.store(alive, Ordering::SeqCst);
@@ -215,6 +232,13 @@ impl Way {
 
     fn carried_bytes(&self) -> u64 {
         self.state.lock().expect("the line").carried_bytes
+    }
+
+    fn cut_after(&self, bytes: u64) {
+        let mut state = self.state.lock().expect("the line");
+        let at = state.carried_bytes + bytes;
+        state.cuts_bytes.push(at);
+        state.cuts_bytes.sort_unstable_by(|a, b| b.cmp(a));
     }
 
     /// About 20 ms of the line, so that a cut or another connection need not wait long.
@@ -409,6 +433,11 @@ mod tests {
         assert!(exchange(&relay, &[1; 200_000]).len() < 200_000);
         assert_eq!((relay.bytes_down(), relay.cuts()), (150_000, 2));
         assert_eq!(exchange(&relay, &[1; 1_000]).len(), 1_000);
+        relay.cut_after_up(500);
+        assert!(exchange(&relay, &[1; 1_000]).len() <= 500);
+        relay.cut_after_down(500);
+        relay.spare();
+        assert_eq!((exchange(&relay, &[1; 1_000]).len(), relay.cuts()), (1_000, 3));
         relay.set_alive(false);
         assert_eq!(exchange(&relay, &[1; 1_000]).len(), 0);
         relay.set_alive(true);
