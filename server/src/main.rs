@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use age::secrecy::ExposeSecret as _;
 use anyhow::Context as _;
@@ -59,8 +60,17 @@ enum UserCommand {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
     let file = cli.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
     let config = cli.settings.over(file);
     start_logging(&config);
@@ -181,6 +191,11 @@ fn start_logging(config: &Config) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if config.log_json { lines.json().init() } else { lines.init() }
+}
+
+#[expect(clippy::print_stderr, reason = "why the command failed")]
+fn complain(text: &str) {
+    eprintln!("endcheck-server: {text}");
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to the command")]

@@ -18,11 +18,14 @@ enum Use {
     Part(usize, Cow<'static, str>),
 }
 
+/// The cells of a thing's own columns, in the order of the shape.
+type OwnCells = Vec<(&'static str, String)>;
+
 /// A thing whose rows are still coming.
 struct Open {
     key: String,
     line: u64,
-    own: Vec<(&'static str, String)>,
+    own: OwnCells,
     parts: Vec<Vec<Row>>,
 }
 
@@ -112,7 +115,7 @@ impl Open {
     }
 }
 
-fn row(line: u64, own: Vec<(&'static str, String)>) -> Row {
+fn row(line: u64, own: OwnCells) -> Row {
     let cells = own.into_iter().filter(|(_, value)| !value.is_empty());
     Row {
         place: Place::line(line),
@@ -188,7 +191,7 @@ fn take(
     line: u64,
     shape: &Shape,
     faults: &mut Faults,
-) -> (Vec<(&'static str, String)>, Option<(usize, Row)>) {
+) -> (OwnCells, Option<(usize, Row)>) {
     let place = Place::line(line);
     let cells = || columns.iter().zip(record.iter().map(str::trim));
     let own = shape

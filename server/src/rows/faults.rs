@@ -65,11 +65,10 @@ impl Faults {
         }
         let detail = match (self.count, self.listed.as_slice()) {
             (1, [one]) => format!("{}: {} Nothing was written.", one.field, sentence(&one.reason)),
-            (count, listed) if count > listed.len() as u64 => format!(
-                "{count} faults; the first {} are listed under errors. Nothing was written.",
-                listed.len()
-            ),
-            (count, _) => format!("{count} faults; each is listed under errors. Nothing was written."),
+            (count, listed) if count > listed.len() as u64 => {
+                format!("{count} faults; the first {} are listed. Nothing was written.", listed.len())
+            }
+            (count, _) => format!("{count} faults; each is listed. Nothing was written."),
         };
         let mut problem = Problem::new(422, "invalid-fields", "Some fields are not valid", detail);
         problem.errors = self.into_listed();
