@@ -183,7 +183,8 @@ impl Drill {
         let whole = reports.len() == command.marks.len();
         assert!(whole || !done.status.success(), "{:?}: {}", command.arguments, words(done));
         for (number, mark) in command.marks.into_iter().enumerate() {
-            let acknowledged = reports.get(number).map(|report| report["record"].as_str().unwrap().to_owned());
+            let acknowledged =
+                reports.get(number).map(|report| report["record"].as_str().unwrap().to_owned());
             self.asked.push(Asked { mark, acknowledged });
         }
     }
@@ -195,8 +196,7 @@ impl Drill {
         let begun = Instant::now();
         self.stage.must(&["sync"]);
         self.takes.insert(None, begun.elapsed());
-        self.sync_bytes =
-            (self.stage.relay.bytes_up() - before.0, self.stage.relay.bytes_down() - before.1);
+        self.sync_bytes = (self.stage.relay.bytes_up() - before.0, self.stage.relay.bytes_down() - before.1);
         self.tally.syncs += 1;
     }
 

@@ -1,6 +1,6 @@
 //! What the inspector does in the drill: random acts, each with a mark that is found again in its record.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use endcheck_protocol::digest::Sha256;
 use endcheck_tests::workspace_root;
@@ -17,7 +17,6 @@ pub enum Kind {
 
 /// A command line, and the marks of the acts that it asks for: one each, in their order.
 pub struct Command {
-    pub kind: Kind,
     pub arguments: Vec<String>,
     pub marks: Vec<Mark>,
 }
@@ -28,7 +27,7 @@ pub struct Mark {
     /// A text that stands alone in a field of its record: a note, or the hash of a file.
     pub text: String,
     /// The file that was to be moved in.
-    pub moved: Option<std::path::PathBuf>,
+    pub moved: Option<PathBuf>,
     pub is_file: bool,
 }
 
@@ -73,14 +72,15 @@ pub fn command(kind: Kind, visits: &[String], folder: &Path, random: &mut fastra
     if random.bool() {
         arguments.extend(["--at".to_owned(), "51.77868,8.36593,6".to_owned()]);
     }
-    Command { kind, arguments, marks }
+    Command { arguments, marks }
 }
 
 /// Writes a file that there never was before.
-fn write(photo: bool, folder: &Path, random: &mut fastrand::Rng) -> (std::path::PathBuf, Sha256) {
+fn write(photo: bool, folder: &Path, random: &mut fastrand::Rng) -> (PathBuf, Sha256) {
     let id = random.u64(..);
     let longest = 1 << random.usize(8..=18);
-    let filler: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(random.usize(8..=longest)).collect();
+    let mut filler = vec![0; random.usize(8..=longest)];
+    random.fill(&mut filler);
     let (name, bytes) = if photo {
         (format!("{id:016x}.jpg"), with_comment(&filler))
     } else {

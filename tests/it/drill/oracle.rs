@@ -202,12 +202,7 @@ fn stored(folder: &Path, files: &BTreeMap<String, FileRow>) -> Held {
 }
 
 /// Acknowledged acts are there once; others once or not at all; nobody else's are.
-fn marks(
-    asked: &[Asked],
-    rows: &BTreeMap<String, Row>,
-    files: &BTreeMap<String, FileRow>,
-    held: &mut Held,
-) {
+fn marks(asked: &[Asked], rows: &BTreeMap<String, Row>, files: &BTreeMap<String, FileRow>, held: &mut Held) {
     let mut by_text: HashMap<&str, Vec<&String>> = HashMap::new();
     for (hash, row) in rows {
         row.texts.iter().for_each(|text| by_text.entry(text).or_default().push(hash));
