@@ -1,10 +1,27 @@
-//! End-to-end tests: the server through HTTP, on the database that `ENDCHECK_TEST_DATABASE` names.
+//! End-to-end tests: the server through HTTP, on the database that `ENDCHECK_TEST_DATABASE` names,
+//! and the field agent in process.
 
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod drill;
+#[cfg(test)]
+mod hand;
+#[cfg(test)]
+mod intake;
 #[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]
+mod office;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod tablet;
+#[cfg(test)]
+mod tus_clients;
+#[cfg(test)]
+mod visits;
