@@ -59,6 +59,10 @@ impl Uploads<'_> {
             }
             Operation::SendRecords(_) => return Ok(()),
         };
+        if standing.offset() >= size_bytes {
+            // All of it arrived, but a server that was killed then settles it only when it is asked.
+            standing = self.look(hash, size_bytes, &standing)?;
+        }
         let mut furthest_bytes = standing.offset();
         self.progress.inc(furthest_bytes);
         let mut failures = 0;
@@ -128,20 +132,32 @@ impl Uploads<'_> {
 
     /// Asks the server where the upload stands after a failure.
     fn look(&self, hash: &Sha256, size_bytes: u64, standing: &Standing) -> anyhow::Result<Standing> {
-        if let Standing::At { location, .. } = standing {
-            let headers = vec![(TUS.0, TUS.1.to_owned())];
-            let answer =
-                self.client.call(&Call { method: Method::HEAD, path: location, headers, body: None })?;
-            match (answer.status, answer.number("upload-offset")) {
-                (status, Some(offset_bytes)) if status.is_success() => {
-                    return Ok(Standing::At { location: location.clone(), offset_bytes });
-                }
-                (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {}
-                _ => return Err(answer.refusal()),
-            }
+        if let Standing::At { location, .. } = standing
+            && let Some(found) = self.ask(location)?
+        {
+            return Ok(found);
         }
         let head: SyncHead = self.client.call(&Call::get(super::HEAD))?.json()?;
-        Ok(standing_in(&head, hash, size_bytes))
+        match standing_in(&head, hash, size_bytes) {
+            Standing::At { location, offset_bytes } if offset_bytes >= size_bytes => {
+                Ok(self.ask(&location)?.unwrap_or(Standing::New))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Asks about one upload; nothing when the server does not know it any more. A server that holds
+    /// every byte has settled the upload when it answers.
+    fn ask(&self, location: &str) -> anyhow::Result<Option<Standing>> {
+        let headers = vec![(TUS.0, TUS.1.to_owned())];
+        let answer = self.client.call(&Call { method: Method::HEAD, path: location, headers, body: None })?;
+        match (answer.status, answer.number("upload-offset")) {
+            (status, Some(offset_bytes)) if status.is_success() => {
+                Ok(Some(Standing::At { location: location.to_owned(), offset_bytes }))
+            }
+            (StatusCode::NOT_FOUND | StatusCode::GONE, _) => Ok(None),
+            _ => Err(answer.refusal()),
+        }
     }
 }
 
