@@ -65,6 +65,8 @@ struct Tally {
     cuts: u64,
     syncs: u64,
     acknowledged: usize,
+    /// Those of them whose command was killed all the same, before it ended.
+    just_acknowledged: usize,
     held: Held,
 }
 
@@ -182,6 +184,9 @@ impl Drill {
         let reports = reports(done);
         let whole = reports.len() == command.marks.len();
         assert!(whole || !done.status.success(), "{:?}: {}", command.arguments, words(done));
+        if !done.status.success() {
+            self.tally.just_acknowledged += reports.len();
+        }
         for (number, mark) in command.marks.into_iter().enumerate() {
             let acknowledged =
                 reports.get(number).map(|report| report["record"].as_str().unwrap().to_owned());
@@ -292,6 +297,7 @@ impl Tally {
         self.cuts += other.cuts;
         self.syncs += other.syncs;
         self.acknowledged += other.acknowledged;
+        self.just_acknowledged += other.just_acknowledged;
         self.held.records += other.held.records;
         self.held.files += other.held.files;
         self.held.whole += other.held.whole;
@@ -305,7 +311,7 @@ impl Tally {
         let Held { records, files, whole, absent, parts_left } = self.held;
         format!(
             "drill on {:?}: {} kills ({} of the agent: {}; {} of the server in sync), {} cuts, {} syncs; \
-             {} acts acknowledged, all at headquarters once; {} unacknowledged: {whole} whole, {absent} absent; \
+             {} acts acknowledged ({} by a command killed before its end), all at headquarters once; {} unacknowledged: {whole} whole, {absent} absent; \
              {records} records and {files} files at headquarters, {parts_left} parts left; chain and log \
              verified; {:.1} s",
             DatabaseKind::of_this_run(),
@@ -316,6 +322,7 @@ impl Tally {
             self.cuts,
             self.syncs,
             self.acknowledged,
+            self.just_acknowledged,
             whole + absent,
             took.as_secs_f64(),
         )
