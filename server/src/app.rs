@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use actix_web::FromRequest as _;
-use actix_web::dev::Service as _;
+use actix_web::dev::{Service as _, ServiceRequest};
 use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{FromRequest as _, ResponseError as _};
+use futures_util::future::{self, Either};
 
 use utoipa::OpenApi;
 
@@ -137,6 +139,20 @@ impl App {
 /// Largest JSON body, in bytes.
 const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
 
+/// Refuses a packed body where packing is not part of the protocol, before anything unpacks it.
+fn refuse_encoding(request: &ServiceRequest) -> Result<()> {
+    let Some(encoding) = request.headers().get(CONTENT_ENCODING) else { return Ok(()) };
+    if encoding == "identity" || (encoding == "zstd" && request.path() == evidence::RECORDS_PATH) {
+        return Ok(());
+    }
+    Err(Error::with_status(
+        415,
+        "unknown-encoding",
+        "The body's encoding is not known",
+        "Send the body as it is; only records may be packed, with Content-Encoding: zstd.",
+    ))
+}
+
 /// Every route, and how malformed requests are answered.
 pub fn routes(config: &mut ServiceConfig) {
     let json = web::JsonConfig::default().limit(MAX_JSON_BYTES).error_handler(|error, _| {
@@ -236,7 +252,12 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
             .app_data(uploads.clone())
             .wrap(actix_web::middleware::DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap_fn(|request, service| {
-                let answer = service.call(request);
+                let answer = match refuse_encoding(&request) {
+                    Ok(()) => Either::Left(service.call(request)),
+                    Err(refused) => {
+                        Either::Right(future::ready(Ok(request.into_response(refused.error_response()))))
+                    }
+                };
                 async move {
                     let mut response = answer.await?;
                     let headers = response.headers_mut();
@@ -248,6 +269,7 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
                     Ok(response)
                 }
             })
+            .wrap(actix_web::middleware::Compress::default())
             .configure(routes)
     })
     .workers(2)

@@ -33,7 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/api/v1/sync/head").route(get().to(head)))
         .service(
-            resource("/api/v1/sync/records")
+            resource(RECORDS_PATH)
                 .app_data(PayloadConfig::new(MAX_RECORDS_BYTES))
                 .route(post().to(records)),
         )
@@ -42,6 +42,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/records/{hash}/original").route(get().to(original)))
         .service(resource("/api/v1/records/{hash}/thumbnail").route(get().to(small)));
 }
+
+/// Where devices hand in records; the one path that takes a packed body.
+pub const RECORDS_PATH: &str = "/api/v1/sync/records";
 
 const RECEIPT_PAGE: i64 = 200;
 
@@ -259,6 +262,7 @@ async fn serve(app: &Arc<App>, sha256: &Sha256, mime: &str, disposition: &str) -
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, mime))
         .insert_header((CONTENT_LENGTH, size_bytes))
+        .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header((CONTENT_DISPOSITION, disposition))
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
         .insert_header((CACHE_CONTROL, "private, max-age=3600, immutable"))

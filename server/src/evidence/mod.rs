@@ -18,7 +18,7 @@ mod thumbnail;
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
-pub use http::{ApiDoc, routes};
+pub use http::{ApiDoc, RECORDS_PATH, routes};
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredFile, StoredRecord};
 
