@@ -10,6 +10,8 @@ mod drill;
 #[cfg(test)]
 mod hand;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod intake;
 #[cfg(test)]
 mod licences;
