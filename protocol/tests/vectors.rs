@@ -66,7 +66,9 @@ fn sighting(serial: &str) -> Act {
 #[test]
 fn a_record_is_written_and_read_as_it_was_when_the_schema_was_named() {
     let frozen = include_bytes!("../vectors/record-item-1.dsse.json");
-    let written = sign(RECORD_TYPE, &record(7, Some(Sha256::of(b"before")), sighting("NVA 26-004417")), &key()).unwrap();
+    let written =
+        sign(RECORD_TYPE, &record(7, Some(Sha256::of(b"before")), sighting("NVA 26-004417")), &key())
+            .unwrap();
     assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8_lossy(frozen).trim_end());
     let envelope = Envelope::read(frozen.trim_ascii_end(), RECORD_TYPE).unwrap();
     envelope.verify(&key().verifying_key()).unwrap();

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use actix_web::web::{ServiceConfig, get, resource};
 use askama::Template;
 use endcheck_protocol::ids::UserId;
@@ -39,6 +39,8 @@ pub fn html(page: &impl Template) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-store"))
+        // A page holds a secret beside what its reader typed: compressed, its size would tell on it.
+        .insert_header((CONTENT_ENCODING, "identity"))
         .body(text))
 }
 

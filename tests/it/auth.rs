@@ -78,11 +78,11 @@ fn an_inspector_sees_and_does_an_inspector_s_part() {
     let _ = iris.get(&format!("/api/v1/visits/{mine}")).expect(200);
     iris.get(&format!("/api/v1/visits/{other}")).expect_problem(404, "not-found");
     let listed = iris.get("/api/v1/visits?all=true").expect_json(200);
-    let ids: Vec<_> = listed["visits"].as_array().unwrap().iter().map(|visit| text(visit, "/id")).collect();
+    let ids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|visit| text(visit, "/id")).collect();
     assert_eq!(ids, [mine.clone()]);
     // Asking for somebody else's does not show them either.
     let asked = iris.get(&format!("/api/v1/visits?all=true&inspector={}", office.tomas.id)).expect_json(200);
-    assert_eq!(asked["visits"].as_array().unwrap().len(), 1);
+    assert_eq!(asked["items"].as_array().unwrap().len(), 1);
 
     let before = (office.dossier(&mine), office.server.check());
     let check = text(&before.0, "/check/id");

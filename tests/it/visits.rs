@@ -123,7 +123,8 @@ fn a_stale_change_is_refused_and_a_reason_is_asked_for() {
         &json!({ "inspector": office.vera.id, "reason": "She is an investigator." }),
     );
     nobody.expect_problem(422, "invalid-fields");
-    change_as(&office.as_person(&office.iris), &office, &visit, "cancel").expect_problem(403, "not-permitted");
+    change_as(&office.as_person(&office.iris), &office, &visit, "cancel")
+        .expect_problem(403, "not-permitted");
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn a_create_with_a_key_is_done_once() {
     let again = manager.post("/api/v1/visits", &visit).expect(201);
     assert_eq!(first.body, again.body);
     let listed = office.manager().get("/api/v1/visits?all=true").expect_json(200);
-    assert_eq!(listed["visits"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     let mut other = visit.clone();
     other["window_end"] = "2026-12-01T13:00".into();
     manager.post("/api/v1/visits", &other).expect_problem(409, "idempotency-key-reused");
@@ -217,7 +218,7 @@ fn time_raises_interrupts_and_opens_once_on_two_servers_at_once() {
     device.pull();
     let routine = || {
         let page = office.manager().get("/api/v1/checks?limit=200").expect_json(200);
-        page["checks"].as_array().unwrap().iter().filter(|check| check["kind"] == "routine").count()
+        page["items"].as_array().unwrap().iter().filter(|check| check["kind"] == "routine").count()
     };
     assert_eq!(routine(), 0);
 
@@ -243,7 +244,7 @@ fn time_raises_interrupts_and_opens_once_on_two_servers_at_once() {
     assert_eq!(office.state(&dispatched), "interrupted");
     assert_eq!(office.tick(), endcheck_server::jobs::Ticked::default(), "a later tick finds nothing to do");
     let overdue = office.manager().get("/api/v1/visits?overdue=true").expect_json(200);
-    assert_eq!(overdue["visits"].as_array().unwrap().len(), 2);
+    assert_eq!(overdue["items"].as_array().unwrap().len(), 2);
 
     // A late record reopens what was interrupted.
     let mut device = device;

@@ -226,7 +226,7 @@ pub(super) async fn make_code(
         Some(Ok(key)) if (1..=200).contains(&key.len()) => Some(key.to_owned()),
         Some(_) => {
             return Err(Error::malformed(
-                "bad-idempotency-key",
+                "malformed-idempotency-key",
                 "Idempotency-Key is 1 to 200 ASCII characters.",
             ));
         }

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig, get, post, resource};
 use endcheck_protocol::ids::{CheckId, ShipmentId};
 use endcheck_protocol::problem::Problem;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
 
 use super::{Check, OpenCheck, store};
 use crate::accounts::{Actor, Permission};
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
+use crate::listing::Page;
 
 #[derive(OpenApi)]
 #[openapi(paths(open, list, find))]
@@ -55,15 +56,9 @@ struct ListChecks {
     limit: Option<i64>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct CheckPage {
-    checks: Vec<Check>,
-    cursor: Option<CheckId>,
-}
-
 /// Checks, the newest first.
-#[utoipa::path(get, path = "/api/v1/checks", params(ListChecks), responses((status = 200, body = CheckPage)))]
-async fn list(app: Data<App>, actor: Actor, query: Query<ListChecks>) -> Result<Json<CheckPage>> {
+#[utoipa::path(get, path = "/api/v1/checks", params(ListChecks), responses((status = 200, body = Page<Check>)))]
+async fn list(app: Data<App>, actor: Actor, query: Query<ListChecks>) -> Result<Json<Page<Check>>> {
     actor.require(Permission::ReadVisits)?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
     let checks = app
@@ -71,8 +66,8 @@ async fn list(app: Data<App>, actor: Actor, query: Query<ListChecks>) -> Result<
         .read(move |conn| store::list(conn, query.shipment.as_ref(), query.cursor.as_ref(), limit))
         .await?;
     let full = i64::try_from(checks.len()) == Ok(limit);
-    let cursor = checks.last().filter(|_| full).map(|check| check.id.clone());
-    Ok(Json(CheckPage { checks, cursor }))
+    let next_cursor = checks.last().filter(|_| full).map(|check| check.id.to_string());
+    Ok(Json(Page { items: checks, next_cursor }))
 }
 
 /// One check.

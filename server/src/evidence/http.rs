@@ -33,9 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/api/v1/sync/head").route(get().to(head)))
         .service(
-            resource(RECORDS_PATH)
-                .app_data(PayloadConfig::new(MAX_RECORDS_BYTES))
-                .route(post().to(records)),
+            resource(RECORDS_PATH).app_data(PayloadConfig::new(MAX_RECORDS_BYTES)).route(post().to(records)),
         )
         .service(resource("/api/v1/sync/receipts").route(get().to(receipts)))
         .service(resource("/api/v1/records/{hash}/envelope").route(get().to(envelope)))

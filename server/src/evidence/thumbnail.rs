@@ -16,11 +16,11 @@ const JPEG_QUALITY: u8 = 80;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoThumbnail {
     /// Pixels of this format are not looked at; nothing is said about them.
-    #[error("pixels of {0} files are not decoded here: not checked")]
+    #[error("The pixels of {0} files are not decoded here: not checked")]
     NotChecked(&'static str),
-    #[error("decoding would need more than {} MiB: not checked", DECODE_LIMIT_BYTES >> 20)]
+    #[error("Decoding would need more than {} MiB: not checked", DECODE_LIMIT_BYTES >> 20)]
     TooLarge,
-    #[error("the pixels do not decode: {0}")]
+    #[error("The pixels do not decode: {0}")]
     Damaged(String),
 }
 

@@ -9,6 +9,7 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitState};
 use serde::Deserialize;
 
+use super::dossier::FileView;
 use super::{Determine, Dossier, Outcome, UnfavourableReason};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
@@ -63,9 +64,9 @@ async fn list(app: Data<App>, session: PageSession, query: Query<ListForm>) -> R
     let page = app.into_inner().read(move |conn| filter.page(conn, &actor, now)).await?;
     pages::html(&VisitsPage {
         shell: Shell::of(&session, "Visits"),
-        visits: page.visits,
+        visits: page.items,
         states: VisitState::ALL,
-        next: page.cursor.map(|cursor| next_link(&form, &cursor)),
+        next: page.next_cursor.map(|cursor| next_link(&form, &cursor)),
         form,
     })
 }
@@ -105,6 +106,19 @@ impl VisitPage {
             dossier,
             refusal,
         }
+    }
+
+    /// The records of each file together: one picture may prove several things.
+    fn files(&self) -> Vec<Vec<&FileView>> {
+        let mut cards: Vec<Vec<&FileView>> = Vec::new();
+        for file in &self.dossier.files {
+            match cards.iter_mut().find(|card| card.first().is_some_and(|first| first.sha256 == file.sha256))
+            {
+                Some(card) => card.push(file),
+                None => cards.push(vec![file]),
+            }
+        }
+        cards
     }
 
     /// Findings that say the same of several records, once, the weightiest first.

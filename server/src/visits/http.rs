@@ -8,8 +8,8 @@ use endcheck_protocol::problem::Problem;
 use endcheck_protocol::sync::PullPage;
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitState};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
 
 use super::{CancelVisit, Change, ReassignVisit, RescheduleVisit, ScheduleVisit, store};
 use crate::accounts::{Actor, Permission};
@@ -18,6 +18,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
+use crate::listing::Page;
 
 #[derive(OpenApi)]
 #[openapi(paths(schedule, list, announce, reassign, reschedule, cancel, pull))]
@@ -73,19 +74,12 @@ pub struct ListVisits {
     pub limit: Option<i64>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct VisitPage {
-    pub visits: Vec<Visit>,
-    /// Absent on the last page.
-    pub cursor: Option<String>,
-}
-
 impl ListVisits {
     /// One page of what the actor may see: inspectors see their own.
     ///
     /// # Errors
     /// 400 `malformed-cursor`; 403.
-    pub fn page(mut self, conn: &mut Conn, actor: &Actor, now: Timestamp) -> Result<VisitPage> {
+    pub fn page(mut self, conn: &mut Conn, actor: &Actor, now: Timestamp) -> Result<Page<Visit>> {
         if !actor.may(Permission::ReadVisits) {
             actor.require(Permission::Inspect)?;
             self.inspector = Some(actor.user.clone());
@@ -94,8 +88,9 @@ impl ListVisits {
         let cursor = self.cursor.as_deref().map(read_cursor).transpose()?;
         let rows = store::list(conn, &self, cursor.as_ref(), limit, now)?;
         let full = i64::try_from(rows.len()) == Ok(limit);
-        let cursor = rows.last().filter(|_| full).map(|last| write_cursor(last.row.due_at, &last.row.id));
-        Ok(VisitPage { visits: rows.into_iter().map(|row| row.into_visit(now)).collect(), cursor })
+        let next_cursor =
+            rows.last().filter(|_| full).map(|last| write_cursor(last.row.due_at, &last.row.id));
+        Ok(Page { items: rows.into_iter().map(|row| row.into_visit(now)).collect(), next_cursor })
     }
 }
 
@@ -114,8 +109,8 @@ fn read_cursor(text: &str) -> Result<(Timestamp, VisitId)> {
 }
 
 /// Visits by due date.
-#[utoipa::path(get, path = "/api/v1/visits", params(ListVisits), responses((status = 200, body = VisitPage)))]
-async fn list(app: Data<App>, actor: Actor, query: Query<ListVisits>) -> Result<Json<VisitPage>> {
+#[utoipa::path(get, path = "/api/v1/visits", params(ListVisits), responses((status = 200, body = Page<Visit>)))]
+async fn list(app: Data<App>, actor: Actor, query: Query<ListVisits>) -> Result<Json<Page<Visit>>> {
     let now = app.clock.now();
     let filter = query.into_inner();
     app.into_inner().read(move |conn| filter.page(conn, &actor, now)).await.map(Json)

@@ -24,7 +24,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::{shipments, sites};
 
-pub use http::{ApiDoc, ListVisits, VisitPage, routes};
+pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
 pub use store::Event;
 pub use tick::{TickOutcome, tick};
