@@ -110,6 +110,10 @@ impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         match error {
             diesel::result::Error::NotFound => Self::not_found("thing"),
+            // What PostgreSQL says of U+0000, which it cannot hold in a text.
+            diesel::result::Error::DatabaseError(_, info) if info.message().ends_with(": 0x00") => {
+                Self::malformed("nul-in-text", "A text holds the character U+0000. Leave it out.")
+            }
             other => Self::Internal(other.into()),
         }
     }

@@ -126,6 +126,33 @@ fn what_cannot_be_accepted_is_kept_byte_for_byte_and_blocks_nothing() {
 }
 
 #[test]
+fn a_character_that_a_database_cannot_hold_keeps_no_record_out() {
+    let (office, visit, mut device) = dispatched();
+    let note = device.note(&visit, "a\0b");
+    let kind = {
+        let mut record = serde_json::to_value(device.record(
+            task(&visit),
+            Act::CheckIn { status: endcheck_protocol::record::CheckInStatus::Well, note: None },
+        ))
+        .unwrap();
+        record["act"]["kind"] = "dr\0eam".into();
+        device.signed(&record)
+    };
+    device.follow(&kind);
+    let (bytes, facts) = sign();
+    let (photo, sealed) = device.photo(&visit, "photo.jpg\0.exe", &bytes, facts);
+    let answered = answers(&device.send(&[&note, &kind, &photo]));
+    let outcomes: Vec<&str> = answered.iter().map(|answer| answer["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["accepted", "quarantined", "accepted"]);
+    let _ = device.upload(&sealed, "photo.jpg\0.exe").expect(201);
+    assert_eq!(text(&file(&office, &visit), "/state"), "stored");
+    // People's own words: taken, or refused with the reason, never a failure of the server.
+    let reason = json!({ "reason": "because\0", "inspector": office.tomas.id });
+    let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reason);
+    assert!(answer.status < 500, "{}", answer.text());
+}
+
+#[test]
 fn forks_and_gaps_of_a_chain_become_findings() {
     let (office, visit, mut device) = dispatched();
     let first = device.note(&visit, "first");

@@ -13,7 +13,7 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{RefusedTransition, Visit};
 
 use super::findings::{self, Subject};
-use super::judge::{Judged, judge};
+use super::judge::{Judged, judge, storable};
 use super::observe::{Context, observe};
 use super::store::{self, FileState};
 use crate::accounts::{self, EnrolledDevice};
@@ -179,8 +179,8 @@ impl Taker<'_> {
                     record_hash: judged.hash.clone(),
                     device_id: self.device.clone(),
                     visit_id: visit_id.cloned(),
-                    name: file.name.clone(),
-                    mime: file.mime.clone(),
+                    name: storable(&file.name),
+                    mime: storable(&file.mime),
                     size_bytes: size(file.size_bytes),
                     sha256: file.sha256.clone(),
                     sealed_sha256: file.sealed_sha256.clone(),

@@ -93,8 +93,14 @@ fn unreadable(payload: &[u8], error: &CanonicalError) -> Quarantine {
     }
 }
 
+/// The text as every database takes it: PostgreSQL has no U+0000 in texts. What was signed stays as it
+/// is in the envelope.
+pub(super) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn aside(code: &str, detail: String) -> Quarantine {
-    let detail: String = detail.chars().take(1000).collect();
+    let detail: String = storable(&detail).chars().take(1000).collect();
     Quarantine {
         code: code.to_owned(),
         detail: format!("{detail}. It is kept as it came; tell headquarters if you did not expect this."),
