@@ -19,7 +19,7 @@ use oracle::{Asked, Held};
 use stage::{Stage, reports, words};
 
 /// Kills of one server and device; more of them are dealt to several, two at a time.
-const KILLS_A_STAGE: u64 = 250;
+const KILLS_A_STAGE: u64 = 100;
 /// Kills between two looks at everything.
 const KILLS_A_LOOK: u64 = 50;
 const KINDS: [Kind; 5] = [Kind::Capture, Kind::Answer, Kind::Item, Kind::Note, Kind::Close];
@@ -101,14 +101,16 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled() {
                 loop {
                     let Some((share, random)) = shares.lock().unwrap().pop() else { return };
                     let tally = Drill::begin(random).run(share);
-                    total.lock().unwrap().add(tally);
+                    let mut total = total.lock().unwrap();
+                    total.add(tally);
+                    println!("so far: {}", total.line(begun.elapsed()));
                 }
             });
         }
     });
     let total = total.into_inner().unwrap();
     assert!(total.kills() >= kills, "{total:?}");
-    println!("{}", total.line(begun.elapsed()));
+    println!("in all: {}", total.line(begun.elapsed()));
 }
 
 impl Drill {
