@@ -1,6 +1,8 @@
 //! Frozen bytes: what was signed once must stay readable, and be written the same for ever. A
 //! change here is a change of the protocol and needs a new schema name.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use ed25519_dalek::SigningKey;
 use endcheck_protocol::canonical;
 use endcheck_protocol::checklist::{Answer, ItemStatus, State, YesNo};

@@ -204,7 +204,7 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Whether the database answers.
 async fn ready(app: Data<App>) -> Result<&'static str> {
-    app.into_inner().read(|conn| crate::log::head(conn)).await?;
+    app.into_inner().read(crate::log::head).await?;
     Ok("ready\n")
 }
 

@@ -41,9 +41,12 @@ mod tests {
 
     const HEADER: &str = "key,name,aliases,kind,address,country,registration_no";
 
+    /// Rows, and the faults that they have: line, field, part of the reason.
+    type Case<'a> = (&'a str, &'a [(u64, &'a str, &'a str)]);
+
     #[test]
     fn each_fault_is_named_with_its_line_and_field() {
-        let table: &[(&str, &[(u64, &str, &str)])] = &[
+        let table: &[Case<'_>] = &[
             ("P-1,Acme,A;B,company,Street 1,DE,HRB 1", &[]),
             ("P-1,Acme,,person,\"Street 1\nTown\",DE,", &[]),
             (",Acme,,company,Street 1,DE,", &[(2, "key", "is missing")]),
