@@ -1,5 +1,5 @@
 //! What `photo::read` says of real photos (judged by an independent tool), of hostile files and of files
-//! changed at random. Reads the shared data through `ENDCHECK_DATA`; says so and passes where it is absent.
+//! changed at random. Reads the shared data through `ENDCHECK_TEST_DATA`; says so and passes where it is absent.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,12 +16,12 @@ use proptest::prelude::*;
 
 /// The folder with the test data, if this machine has it.
 fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("ENDCHECK_DATA")
+    let folder = std::env::var_os("ENDCHECK_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: no test data at {}; set ENDCHECK_DATA", folder.display());
+    println!("skipped: no test data at {}; set ENDCHECK_TEST_DATA", folder.display());
     None
 }
 

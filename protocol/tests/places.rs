@@ -1,6 +1,6 @@
 //! Positions, fences and receiver logs against the ground truth in the data folder, and against noise.
 //!
-//! The folder is named by `ENDCHECK_DATA`; without it, the tests of real data say so and return.
+//! The folder is named by `ENDCHECK_TEST_DATA`; without it, the tests of real data say so and return.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,13 +18,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ENDCHECK_DATA")
+    let root = std::env::var_os("ENDCHECK_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = root.join(path);
     if path.exists() {
         return Some(path);
     }
-    eprintln!("skipped: {} is absent; set ENDCHECK_DATA to the data folder", path.display());
+    eprintln!("skipped: {} is absent; set ENDCHECK_TEST_DATA to the data folder", path.display());
     None
 }
 

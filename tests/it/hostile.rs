@@ -1,4 +1,4 @@
-//! Files, names and bodies made to do harm, from the folder that `ENDCHECK_DATA` names.
+//! Files, names and bodies made to do harm, from the folder that `ENDCHECK_TEST_DATA` names.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ const MAX_RESIDENT_KIB: u64 = 512 * 1024;
 
 /// The folder of hostile files; nothing, with a message, where it is not.
 fn hostile() -> Option<PathBuf> {
-    let data = std::env::var_os("ENDCHECK_DATA")
+    let data = std::env::var_os("ENDCHECK_TEST_DATA")
         .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
     let folder = data.join("hostile");
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: {} is not there; ENDCHECK_DATA names the folder of test data", folder.display());
+    println!("skipped: {} is not there; ENDCHECK_TEST_DATA names the folder of test data", folder.display());
     None
 }
 
