@@ -4,6 +4,7 @@
 //! so that two servers may tick together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
 use endcheck_protocol::time::Timestamp;
@@ -85,7 +86,11 @@ fn due_after(arrived_on: NaiveDate, days: u32) -> Timestamp {
     Timestamp::from(end).plus(TimeDelta::days(i64::from(days)))
 }
 
-/// Starts the scheduler and the examiner; they end with the process.
+/// How long nobody may have written to a part of a stored file before it is taken for left behind;
+/// also the time from one look to the next.
+const PART_LEFT_AFTER: Duration = Duration::from_secs(3600);
+
+/// Starts the scheduler, the examiner and the sweep of the file store; they end with the process.
 ///
 /// # Errors
 /// When the cron expression of the tick is not one.
@@ -115,6 +120,19 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
             if let Err(error) = evidence::examine_due(&shared).await {
                 tracing::error!(%error, "photos wait for the next tick");
             }
+        }
+    });
+    let shared = Arc::clone(app);
+    tokio::spawn(async move {
+        loop {
+            let files = shared.files.clone();
+            match tokio::task::spawn_blocking(move || files.sweep(PART_LEFT_AFTER)).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(parts)) => tracing::info!(parts, "removed what a killed server left of files"),
+                Ok(Err(error)) => tracing::error!(%error, "the file store cannot be swept"),
+                Err(error) => tracing::error!(%error, "the sweep of the file store ended"),
+            }
+            tokio::time::sleep(PART_LEFT_AFTER).await;
         }
     });
     Ok(scheduler)

@@ -4,8 +4,9 @@
 //! when it is given up.
 
 use std::io::Read;
-use std::path::Path as FolderPath;
+use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use endcheck_protocol::digest::Sha256;
@@ -18,10 +19,14 @@ use sha2::Digest as _;
 /// Bytes that are in memory for one file under way.
 const PART_BYTES: usize = 1024 * 1024;
 
+/// Stands between a file's name and a number while the file is under way.
+const UNDER_WAY: char = '#';
+
 /// The file store.
 #[derive(Debug, Clone)]
 pub struct Files {
     store: Arc<dyn ObjectStore>,
+    folder: PathBuf,
 }
 
 /// Why a file was not stored.
@@ -45,7 +50,34 @@ impl Files {
     pub fn local(folder: &FolderPath) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), folder: folder.to_path_buf() })
+    }
+
+    /// Removes what a killed server left of files under way, once nobody wrote to it for
+    /// `untouched_for`: another server may be at work in the same folder. Answers how many. Blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or a part cannot be removed.
+    pub fn sweep(&self, untouched_for: Duration) -> std::io::Result<u64> {
+        let mut removed = 0;
+        for shelf in std::fs::read_dir(&self.folder)? {
+            let shelf = shelf?;
+            if !shelf.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in std::fs::read_dir(shelf.path())? {
+                let entry = entry?;
+                if !entry.file_name().to_string_lossy().contains(UNDER_WAY) {
+                    continue;
+                }
+                let touched_at = entry.metadata()?.modified()?;
+                if SystemTime::now().duration_since(touched_at).is_ok_and(|age| age >= untouched_for) {
+                    std::fs::remove_file(entry.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Stores what `source` yields if it hashes to `expected`. Storing the same content again
@@ -93,7 +125,7 @@ impl Files {
                 Ok(size_bytes)
             }
             Err(error) => {
-                // What was under way is swept later if even this fails.
+                // The sweep takes what was under way if even this fails.
                 let _ = runtime.block_on(upload.abort());
                 Err(error)
             }
@@ -165,5 +197,21 @@ mod tests {
         assert!(files.holds(&sha256).await && !files.holds(&other).await);
         assert_eq!(files.read(&sha256, 10).await.unwrap(), None);
         assert_eq!(files.read(&sha256, u64::MAX).await.unwrap().unwrap().len(), PART_BYTES * 2 + 5);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_server_left_of_a_file_goes_and_the_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::local(folder.path()).unwrap();
+        let sha256 = Sha256::of(b"whole");
+        files.store.put(&path_of(&sha256), PutPayload::from_static(b"whole")).await.unwrap();
+        let mut left = files.store.put_multipart(&path_of(&sha256)).await.unwrap();
+        left.put_part(PutPayload::from_static(b"wh")).await.unwrap();
+        // As if the program had ended here.
+        std::mem::forget(left);
+        assert_eq!(files.sweep(Duration::from_secs(3600)).unwrap(), 0);
+        assert_eq!(files.sweep(Duration::ZERO).unwrap(), 1);
+        assert_eq!(files.sweep(Duration::ZERO).unwrap(), 0);
+        assert!(files.holds(&sha256).await);
     }
 }
