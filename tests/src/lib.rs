@@ -3,7 +3,6 @@
 //! Starts the real server on either database, in this process or as a child that can be killed, and
 //! puts a bad link between it and a client. Nothing here knows what a visit is; the tests in `it/` do.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
