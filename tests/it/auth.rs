@@ -79,7 +79,7 @@ fn an_inspector_sees_and_does_an_inspector_s_part() {
     iris.get(&format!("/api/v1/visits/{other}")).expect_problem(404, "not-found");
     let listed = iris.get("/api/v1/visits?all=true").expect_json(200);
     let ids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|visit| text(visit, "/id")).collect();
-    assert_eq!(ids, [mine.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&mine));
     // Asking for somebody else's does not show them either.
     let asked = iris.get(&format!("/api/v1/visits?all=true&inspector={}", office.tomas.id)).expect_json(200);
     assert_eq!(asked["items"].as_array().unwrap().len(), 1);
