@@ -68,7 +68,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Enrol {
-    /// Address of headquarters, such as https://endcheck.example.org
+    /// Address of headquarters, a URL
     pub url: Url,
     /// The one-time code that headquarters gave out
     #[arg(long)]

@@ -1,8 +1,8 @@
 //! Checklists: the template, the frozen document of one visit, and what is still missing from it.
 //!
 //! A [`Template`] is frozen at dispatch with the questions that the licence's conditions add
-//! ([`freeze`]); the device and headquarters then judge the same [`Checklist`] with the same
-//! [`evaluate`]. Everything here is pure: no file, clock or database. It states facts (what is
+//! ([`freeze()`]); the device and headquarters then judge the same [`Checklist`] with the same
+//! [`evaluate()`]. Everything here is pure: no file, clock or database. It states facts (what is
 //! answered, what is missing, what stands against a favourable determination) and decides nothing.
 
 mod answer;
