@@ -98,8 +98,9 @@ pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<S
         })
         .map(|waiting| waiting.file)
         .collect();
-    let (sent, failed) = send_files(session, &client, &sync::plan(&[], &wanted, &head), max_rate)?;
-    let mut files_confirmed = fetch_receipts(session, &client)?;
+    let Sent { hashes: sent, failed, confirmed } =
+        send_files(session, &client, &sync::plan(&[], &wanted, &head), max_rate);
+    let mut files_confirmed = confirmed + fetch_receipts(session, &client)?;
     for pause in upload::RECEIPT_PAUSES {
         if files_confirmed >= u64::try_from(sent.len())? {
             break;
@@ -189,13 +190,26 @@ fn send_records(
     Ok(fitting)
 }
 
-/// Sends files, two at a time; answers which were sent, and what kept the others.
+/// What became of the files of one sync.
+#[derive(Default)]
+struct Sent {
+    hashes: Vec<Sha256>,
+    /// What kept the others, in words.
+    failed: Vec<String>,
+    /// Copies that receipts confirmed meanwhile.
+    confirmed: u64,
+}
+
+/// Sends files, two at a time. The way back lies idle meanwhile, so the records' receipts come over it.
 fn send_files(
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     client: &Client,
     operations: &[Operation],
     max_rate: Option<u64>,
-) -> anyhow::Result<(Vec<Sha256>, Vec<String>)> {
+) -> Sent {
+    if operations.is_empty() {
+        return Sent::default();
+    }
     let total_bytes = operations.iter().map(size_of).sum();
     let folder = session.store.sealed_folder();
     let uploads = Uploads {
@@ -205,7 +219,7 @@ fn send_files(
         progress: session.ui.progress(total_bytes),
     };
     let queue = Mutex::new(operations.iter().collect::<VecDeque<_>>());
-    let done = Mutex::new((Vec::new(), Vec::new()));
+    let done = Mutex::new(Sent::default());
     let work = || {
         loop {
             let Some(operation) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
@@ -214,21 +228,24 @@ fn send_files(
             let sent = uploads.send(operation);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match sent {
-                Ok(()) => done.0.extend(hash_of(operation).cloned()),
+                Ok(()) => done.hashes.extend(hash_of(operation).cloned()),
                 Err(error) => {
                     let name = hash_of(operation).map(Sha256::as_str).unwrap_or_default();
-                    done.1.push(format!("file {}…: {error:#}", name.get(..12).unwrap_or_default()));
+                    done.failed.push(format!("file {}…: {error:#}", name.get(..12).unwrap_or_default()));
                 }
             }
         }
     };
-    std::thread::scope(|scope| {
+    let confirmed = std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE.min(operations.len()) {
             scope.spawn(work);
         }
+        // What fails here is fetched after the files, and told then.
+        fetch_receipts(session, client).unwrap_or_default()
     });
     uploads.progress.finish_and_clear();
-    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Sent { confirmed, ..done }
 }
 
 fn size_of(operation: &Operation) -> u64 {
