@@ -35,7 +35,13 @@ impl ServerProcess {
     /// Starts the program on the database of this run.
     #[must_use]
     pub fn start() -> Self {
-        let database = TestDatabase::new(DatabaseKind::of_this_run());
+        Self::start_on(DatabaseKind::of_this_run())
+    }
+
+    /// Starts the program on that kind of database.
+    #[must_use]
+    pub fn start_on(kind: DatabaseKind) -> Self {
+        let database = TestDatabase::new(kind);
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut process = Self {
             http: Http::new(""),

@@ -1,0 +1,62 @@
+//! `make bench`: the figures that Endcheck is held to, each beside a peer or a limit of the same run.
+//!
+//! Arguments choose figures (`exif capture ingest list link`); none is all of them. Prints one table
+//! and writes `target/bench/results.json`. These are not tests: a missed goal is shown, not an error.
+
+mod capture;
+mod counter;
+mod device;
+mod exif;
+mod ingest;
+mod link;
+mod list;
+mod measure;
+mod programs;
+mod table;
+mod world;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use table::Row;
+
+type Figure = fn() -> anyhow::Result<Vec<Row>>;
+
+const FIGURES: [(&str, Figure); 5] = [
+    ("exif", exif::run),
+    ("capture", capture::run),
+    ("ingest", ingest::run),
+    ("list", list::run),
+    ("link", link::run),
+];
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((exif::READER, files)) = arguments.split_first().map(|(verb, files)| (verb.as_str(), files)) {
+        return exif::read_all(files);
+    }
+    if let Some(unknown) = arguments.iter().find(|name| !FIGURES.iter().any(|(known, _)| known == name)) {
+        let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+        anyhow::bail!("there is no figure {unknown:?}: choose from {}", known.join(", "));
+    }
+    let chosen =
+        FIGURES.iter().filter(|(name, _)| arguments.is_empty() || arguments.iter().any(|a| a == name));
+    let mut rows = Vec::new();
+    for (name, figure) in chosen {
+        table::say(&format!("measuring {name} …"));
+        rows.extend(figure().with_context(|| format!("the figure {name}"))?);
+    }
+    table::say(&table::printed(&rows));
+    let folder = results_folder()?;
+    std::fs::write(folder.join("results.json"), serde_json::to_vec_pretty(&table::document(&rows))?)?;
+    Ok(())
+}
+
+/// `target/bench` of the workspace, or the same in `CARGO_TARGET_DIR`.
+fn results_folder() -> anyhow::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| endcheck_tests::workspace_root().join("target"), PathBuf::from);
+    let folder = target.join("bench");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
