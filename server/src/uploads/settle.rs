@@ -111,7 +111,7 @@ impl Uploads {
         .await
     }
 
-    /// Finishes what a crash interrupted, and offers again what nobody wanted: at start and at each
+    /// Finishes what a crash interrupted, and offers again what nobody wanted: at each
     /// tick. Answers how many uploads found their place. Those that a request holds are left alone.
     ///
     /// # Errors

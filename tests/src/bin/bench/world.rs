@@ -80,7 +80,7 @@ impl World {
             .manager
             .post(
                 "/api/v1/visits",
-                &json!({ "check": check["id"], "inspector": self.inspector,
+                &json!({ "check": check.get("id"), "inspector": self.inspector,
                          "window_start": format!("{today}T00:00"),
                          "window_end": format!("{}T23:59", today + chrono::TimeDelta::days(1)) }),
             )
