@@ -1,8 +1,8 @@
-//! EXIF reading: the same photos, each reader in one process, rounds taken in turn.
+//! EXIF reading: the same photos, each reader in one process, rounds taken in turn, by CPU time.
 //!
-//! The reader of ours that counts does what the peers do, position, time, make and model, and prints
-//! them. `endcheck inspect` also hashes the whole file, which the peers do not; it stands in a row of
-//! its own.
+//! Ours prints what the peers print: position, time, make and model. It reads whole files, to say
+//! whether something was appended or cut off, where the peers look at the beginning; so parsing alone
+//! has rows of its own, and `endcheck inspect`, which hashes the files too.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use endcheck_protocol::photo;
 use endcheck_tests::process::program;
 
-use crate::measure::{median, timed};
+use crate::measure::{children_cpu_s, median, timed};
 use crate::programs::{data_folder, run_quietly};
 use crate::table::Row;
 
@@ -55,27 +55,49 @@ pub fn run() -> anyhow::Result<Vec<Row>> {
         (exiv2, long.len(), Vec::new()),
         (exiftool, short.len(), Vec::new()),
     ];
+    let mut parsing = Vec::new();
     for round in 0..=ROUNDS {
         for (command, count, times) in &mut contestants {
-            let (took, ()) = timed(|| run_quietly(command))?;
+            let before_s = children_cpu_s()?;
+            run_quietly(command)?;
+            let took_s = children_cpu_s()? - before_s;
             // The first round brings the files into memory.
             if round > 0 {
-                times.push(took.as_secs_f64() * 1e6 / *count as f64);
+                times.push(took_s * 1e6 / *count as f64);
             }
         }
+        parsing.push(parse_in_memory(&files)?);
     }
-    let [ours, inspect, exiv2, exiftool] = contestants.map(|(_, _, times)| median(&times));
-    let shown = |name: &str, microseconds: f64| format!("{name} {microseconds:.1} µs a file");
+    let [reader, inspect, exiv2, exiftool] = contestants.map(|(_, _, times)| median(&times));
+    let parsing = median(&parsing);
     let row = |figure: &str, ours: f64, name: &str, peer: f64| {
-        Row::new(figure, shown("", ours).trim(), shown(name, peer))
+        Row::new(figure, format!("{ours:.0} µs a file"), format!("{name} {peer:.0} µs a file"))
     };
+    let in_memory = "EXIF of the shared photos, CPU, files in memory";
+    let from_disk = "EXIF of the shared photos, CPU, whole files read";
+    let inspected = "  endcheck inspect --json, which hashes them too";
     Ok(vec![
-        row("EXIF of the shared photos", ours, "exiftool -fast2", exiftool).at_least(exiftool / ours, 100.0),
-        row("EXIF of the shared photos", ours, "exiv2", exiv2).at_least(exiv2 / ours, 5.0),
-        row("  endcheck inspect --json, with SHA-256", inspect, "exiftool -fast2", exiftool)
-            .ratio(exiftool / inspect),
-        row("  endcheck inspect --json, with SHA-256", inspect, "exiv2", exiv2).ratio(exiv2 / inspect),
+        row(in_memory, parsing, "exiftool -fast2", exiftool).at_least(exiftool / parsing, 100.0),
+        row(in_memory, parsing, "exiv2", exiv2).at_least(exiv2 / parsing, 5.0),
+        row(from_disk, reader, "exiftool -fast2", exiftool).at_least(exiftool / reader, 100.0),
+        row(from_disk, reader, "exiv2", exiv2).at_least(exiv2 / reader, 5.0),
+        row(inspected, inspect, "exiftool -fast2", exiftool).ratio(exiftool / inspect),
+        row(inspected, inspect, "exiv2", exiv2).ratio(exiv2 / inspect),
     ])
+}
+
+/// Microseconds a file, in this process, with the files in memory already: the fastest of some passes,
+/// which a busy neighbour disturbs least.
+fn parse_in_memory(files: &[PathBuf]) -> anyhow::Result<f64> {
+    let contents = files.iter().map(std::fs::read).collect::<std::io::Result<Vec<_>>>()?;
+    let mut fastest = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let (took, refused) =
+            timed(|| Ok(contents.iter().filter(|bytes| photo::read(bytes).is_err()).count()))?;
+        ensure!(refused < files.len(), "no photo can be read");
+        fastest = fastest.min(took.as_secs_f64() * 1e6 / files.len() as f64);
+    }
+    Ok(fastest)
 }
 
 fn photos() -> anyhow::Result<Vec<PathBuf>> {
