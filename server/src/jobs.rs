@@ -1,4 +1,4 @@
-//! The clock and the outbox's place: ticks call one slice function each.
+//! What time alone brings about: ticks call one slice function each.
 //!
 //! The scheduler says when; that an effect happens once is the database's business, by unique keys,
 //! so that two servers may tick together.

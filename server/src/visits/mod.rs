@@ -9,7 +9,6 @@ mod store;
 mod tick;
 pub mod window;
 
-use chrono::TimeDelta;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, SiteId, UserId, VisitId};
@@ -256,12 +255,6 @@ pub fn reviewed(conn: &mut Conn, id: &VisitId, actor: &Actor, outcome: &str, now
     let state = visit.state.after(VisitVerb::Determine).map_err(refused)?;
     store::update(conn, id, visit.version, store::Update::to(state, visit.version))?;
     store::add_event(conn, id, &actor.to_string(), "determine", outcome, None, now)
-}
-
-/// Whether a visit can still be worked on, was late, or belongs to somebody else: for findings.
-#[must_use]
-pub fn is_late(visit: &Visit, at: Timestamp) -> bool {
-    at > visit.window_end_at.plus(TimeDelta::hours(1))
 }
 
 fn refused(refused: RefusedTransition) -> Error {
