@@ -45,6 +45,9 @@ pub struct Environment {
     /// For stores made from here on.
     pub passphrase_cost: PassphraseCost,
     pub clock: Clock,
+    /// Whether the process ends with the command: then the store is not closed, which would flush four
+    /// times for nothing, but left as a kill would leave it.
+    pub ends_after: bool,
     /// Whether a person sits at input and output.
     pub interactive: bool,
     /// Whether progress may be drawn on `errors`.
@@ -66,6 +69,7 @@ impl Environment {
             keyring: true,
             passphrase_cost: PassphraseCost::default(),
             clock: Arc::new(read_clocks),
+            ends_after: true,
             interactive: io::stdin().is_terminal() && io::stdout().is_terminal(),
             progress: io::stderr().is_terminal(),
             input: Mutex::new(Box::new(io::BufReader::new(io::stdin()))),

@@ -103,6 +103,13 @@ impl<'a> Session<'a> {
         Ok(Self { environment, ui, store, identity })
     }
 
+    /// Ends the work with the store.
+    pub fn end(self) {
+        if self.environment.ends_after {
+            self.store.leave();
+        }
+    }
+
     /// The visit that `selector` (an id or its beginning) means; without one, the only open visit.
     ///
     /// # Errors

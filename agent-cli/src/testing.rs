@@ -96,6 +96,7 @@ impl Device {
             keyring: false,
             passphrase_cost: PassphraseCost { memory_kib: 64, passes: 1 },
             clock: Environment::from_process().clock,
+            ends_after: false,
             interactive: false,
             progress: false,
             input: Mutex::new(Box::new(std::io::empty())),

@@ -74,6 +74,7 @@ impl Tablet {
             keyring: false,
             passphrase_cost: PassphraseCost { memory_kib: 8, passes: 1 },
             clock: Arc::new(move || reading(&clock)),
+            ends_after: false,
             interactive: false,
             progress: false,
             input: Mutex::new(Box::new(std::io::empty())),

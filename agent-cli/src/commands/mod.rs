@@ -32,25 +32,30 @@ use crate::ui::Ui;
 /// # Errors
 /// Why it was refused or failed.
 pub fn run(cli: Cli, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<ExitStatus> {
-    let session = || Session::open(environment, ui);
+    let within = |verb: &dyn Fn(&mut Session<'_>) -> anyhow::Result<ExitStatus>| {
+        let mut session = Session::open(environment, ui)?;
+        let status = verb(&mut session);
+        session.end();
+        status
+    };
     match cli.command {
         Command::Enrol(command) => enrol::run(&command, environment, ui),
         Command::Inspect(command) => inspect::run(&command, environment, ui),
         Command::Lock => lock::run(environment, ui),
-        Command::Pull => pull::run(&mut session()?),
-        Command::Visits => visits::run(&mut session()?),
-        Command::Open(command) => open::run(&mut session()?, &command),
-        Command::Capture(command) => capture::run(&mut session()?, &command),
-        Command::Answer(command) => answer::run(&mut session()?, &command),
-        Command::Checklist(command) => checklist::run(&mut session()?, &command),
-        Command::Item(command) => item::run(&mut session()?, &command),
-        Command::Note(command) => note::run(&mut session()?, &command),
-        Command::Statement(command) => statement::run(&mut session()?, &command),
-        Command::Denied(command) => denied::run(&mut session()?, &command),
-        Command::CheckIn(command) => check_in::run(&mut session()?, &command),
-        Command::Close(command) => close::run(&mut session()?, &command),
-        Command::Sync(command) => sync::run(&mut session()?, &command),
-        Command::Status => status::run(&mut session()?),
+        Command::Pull => within(&pull::run),
+        Command::Visits => within(&visits::run),
+        Command::Open(command) => within(&|session| open::run(session, &command)),
+        Command::Capture(command) => within(&|session| capture::run(session, &command)),
+        Command::Answer(command) => within(&|session| answer::run(session, &command)),
+        Command::Checklist(command) => within(&|session| checklist::run(session, &command)),
+        Command::Item(command) => within(&|session| item::run(session, &command)),
+        Command::Note(command) => within(&|session| note::run(session, &command)),
+        Command::Statement(command) => within(&|session| statement::run(session, &command)),
+        Command::Denied(command) => within(&|session| denied::run(session, &command)),
+        Command::CheckIn(command) => within(&|session| check_in::run(session, &command)),
+        Command::Close(command) => within(&|session| close::run(session, &command)),
+        Command::Sync(command) => within(&|session| sync::run(session, &command)),
+        Command::Status => within(&status::run),
     }
 }
 

@@ -102,7 +102,7 @@ fn parse_in_memory(files: &[PathBuf]) -> anyhow::Result<f64> {
 
 fn photos() -> anyhow::Result<Vec<PathBuf>> {
     let folder =
-        data_folder().context("the shared photos are needed: set ENDCHECK_DATA")?.join("photos/shared");
+        data_folder().context("the shared photos are needed: set ENDCHECK_TEST_DATA")?.join("photos/shared");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

@@ -39,7 +39,7 @@ pub fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
 
 /// The shared data, where it is present.
 pub fn data_folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("ENDCHECK_DATA")
+    let folder = std::env::var_os("ENDCHECK_TEST_DATA")
         .map_or_else(|| endcheck_tests::workspace_root().join("../shared/data"), PathBuf::from);
     folder.is_dir().then_some(folder)
 }
