@@ -1,14 +1,12 @@
 //! Seals what is captured to headquarters and escrow, so that the device cannot open it again.
 //!
-//! The plaintext is read once and sealed as it streams by, while other threads hash both sides; the sealed
-//! copy is durable under its own hash before anybody hears of it. Knows nothing of records or the database.
+//! The plaintext is read once, hashed and sealed as it streams by; the sealed copy is durable under
+//! its own hash before anybody hears of it. Knows nothing of records or the database.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, SyncSender};
-use std::thread::{self, Scope, ScopedJoinHandle};
 
 use anyhow::Context as _;
 use endcheck_protocol::digest::Sha256;
@@ -17,8 +15,6 @@ use sha2::Digest as _;
 use crate::refusal::refuse;
 
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks that the hashing may lie behind the sealing.
-const CHUNKS_BEHIND: usize = 16;
 
 /// A sealed copy that is durable on this device.
 #[derive(Debug, Clone)]
@@ -81,85 +77,57 @@ fn seal_into(
     };
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).with_context(no_room)?;
+    let sink = Counting { inner: file, hash: sha2::Sha256::new(), size_bytes: 0 };
     let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|one| one as &dyn age::Recipient))
         .context("the certificate's recipients cannot be sealed to")?;
-    let sealed = thread::scope(|scope| {
-        let sink = Sink { inner: file, hashing: Hashing::start(scope), size_bytes: 0 };
-        let mut writer = encryptor.wrap_output(sink).with_context(no_room)?;
-        let plaintext = Hashing::start(scope);
-        let mut size_bytes: u64 = 0;
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-            Read::take(&mut *source, u64::try_from(CHUNK_BYTES)?)
-                .read_to_end(&mut chunk)
-                .context("the file cannot be read to its end")?;
-            if chunk.is_empty() {
-                break;
-            }
-            size_bytes = size_bytes.saturating_add(u64::try_from(chunk.len())?);
-            if size_bytes > limit_bytes {
-                return Err(refuse(
-                    format!("the file has more than {limit_bytes} bytes"),
-                    "Split it, or hand it in by another route.",
-                ));
-            }
-            writer.write_all(&chunk).with_context(no_room)?;
-            plaintext.update(chunk)?;
+    let mut writer = encryptor.wrap_output(sink).with_context(no_room)?;
+    let mut hash = sha2::Sha256::new();
+    let mut size_bytes: u64 = 0;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("the file cannot be read to its end"),
+        };
+        let chunk = buffer.get(..read).unwrap_or_default();
+        size_bytes = size_bytes.saturating_add(u64::try_from(read)?);
+        if size_bytes > limit_bytes {
+            return Err(refuse(
+                format!("the file has more than {limit_bytes} bytes"),
+                "Split it, or hand it in by another route.",
+            ));
         }
-        let sink = writer.finish().with_context(no_room)?;
-        sink.inner.sync_data().with_context(no_room)?;
-        Ok(SealedFile {
-            size_bytes,
-            sha256: plaintext.finish()?,
-            sealed_sha256: sink.hashing.finish()?,
-            sealed_size_bytes: sink.size_bytes,
-        })
-    })?;
+        hash.update(chunk);
+        writer.write_all(chunk).with_context(no_room)?;
+    }
+    let sink = writer.finish().with_context(no_room)?;
+    sink.inner.sync_data().with_context(no_room)?;
+    let sealed = SealedFile {
+        size_bytes,
+        sha256: Sha256::from_hasher(hash),
+        sealed_sha256: Sha256::from_hasher(sink.hash),
+        sealed_size_bytes: sink.size_bytes,
+    };
     fs::rename(part, path(folder, &sealed.sealed_sha256)).with_context(no_room)?;
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(no_room)?;
     Ok(sealed)
 }
 
-/// A SHA-256 computed on a thread of its own.
-struct Hashing<'scope> {
-    chunks: SyncSender<Vec<u8>>,
-    thread: ScopedJoinHandle<'scope, Sha256>,
-}
-
-impl<'scope> Hashing<'scope> {
-    fn start(scope: &'scope Scope<'scope, '_>) -> Self {
-        let (chunks, arriving) = mpsc::sync_channel::<Vec<u8>>(CHUNKS_BEHIND);
-        let thread = scope.spawn(move || {
-            let mut hash = sha2::Sha256::new();
-            arriving.iter().for_each(|chunk| hash.update(chunk));
-            Sha256::from_hasher(hash)
-        });
-        Self { chunks, thread }
-    }
-
-    fn update(&self, chunk: Vec<u8>) -> io::Result<()> {
-        self.chunks.send(chunk).map_err(|_| io::Error::other("the hashing ended early"))
-    }
-
-    fn finish(self) -> io::Result<Sha256> {
-        drop(self.chunks);
-        self.thread.join().map_err(|_| io::Error::other("the hashing failed"))
-    }
-}
-
-/// The sealed copy: hashes and counts what passes through.
-struct Sink<'scope> {
+/// Hashes and counts what passes through.
+struct Counting {
     inner: File,
-    hashing: Hashing<'scope>,
+    hash: sha2::Sha256,
     size_bytes: u64,
 }
 
-impl Write for Sink<'_> {
+impl Write for Counting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hashing.update(bytes.get(..count).unwrap_or_default().to_vec())?;
-        self.size_bytes = self.size_bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        Ok(count)
+        let written = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        self.size_bytes = self.size_bytes.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
