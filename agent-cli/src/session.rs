@@ -222,6 +222,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the chain cannot be written.
     pub fn record_all(&mut self, drafts: Vec<Draft>) -> anyhow::Result<Vec<Recorded>> {
+        for draft in &drafts {
+            self.check_correction(draft)?;
+        }
         let reading = self.environment.now();
         let signed = self.store.append(&self.identity, &reading, drafts)?;
         for record in &signed {
@@ -233,6 +236,28 @@ impl<'a> Session<'a> {
             }
         }
         Ok(signed.iter().map(Recorded::from).collect())
+    }
+}
+
+impl Session<'_> {
+    /// A correction is of the same kind and visit as what it corrects; headquarters counts no other.
+    fn check_correction(&mut self, draft: &Draft) -> anyhow::Result<()> {
+        let Some(hash) = &draft.replaces else { return Ok(()) };
+        let Some(old) = self.store.record(hash)? else { return Ok(()) };
+        let (is, was) = (draft.act.kind(), old.record.act.kind());
+        if is != was {
+            return Err(refuse(
+                format!("record {hash} is of kind {was}; {is} cannot correct it"),
+                "Correct it with the command that made it.",
+            ));
+        }
+        if draft.task.visit != old.record.task.visit {
+            return Err(refuse(
+                format!("record {hash} belongs to another visit"),
+                "Name that visit with --visit.",
+            ));
+        }
+        Ok(())
     }
 }
 

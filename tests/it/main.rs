@@ -22,6 +22,8 @@ mod office;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reviews;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tablet;

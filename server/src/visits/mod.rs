@@ -208,6 +208,14 @@ pub enum Progress {
     Heard,
 }
 
+/// Whether that person is the visit's inspector, or was when a device of theirs took it along.
+///
+/// # Errors
+/// When the database fails.
+pub fn was_assigned(conn: &mut Conn, id: &VisitId, user: &UserId) -> Result<bool> {
+    Ok(store::inspector(conn, id)?.as_ref() == Some(user) || store::was_pulled_by(conn, id, user)?)
+}
+
 /// Moves a visit along after a record came in. A state that does not allow it stays as it is and is
 /// returned, for the caller to make a finding of.
 ///

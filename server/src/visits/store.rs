@@ -8,7 +8,7 @@ use endcheck_protocol::visit::{Visit, VisitState};
 use serde::Serialize;
 
 use super::http::ListVisits;
-use crate::db::schema::{sites, users, visit_events, visit_pulls, visits};
+use crate::db::schema::{devices, sites, users, visit_events, visit_pulls, visits};
 use crate::db::{self, Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
 
@@ -260,6 +260,18 @@ pub(super) fn changed_for(
         .limit(limit)
         .load(conn)?;
     Ok(rows.into_iter().map(NamedVisit::from).collect())
+}
+
+pub(super) fn inspector(conn: &mut Conn, visit: &VisitId) -> Result<Option<UserId>> {
+    Ok(visits::table.find(visit).select(visits::inspector_id).first(conn)?)
+}
+
+/// Whether a device of that person ever pulled the visit.
+pub(super) fn was_pulled_by(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bool> {
+    let theirs = visit_pulls::table
+        .inner_join(devices::table.on(devices::id.eq(visit_pulls::device_id)))
+        .filter(visit_pulls::visit_id.eq(visit).and(devices::user_id.eq(user)));
+    Ok(theirs.select(visit_pulls::version).first::<i64>(conn).optional()?.is_some())
 }
 
 pub(super) fn add_pull(
