@@ -10,6 +10,7 @@ use crate::accounts::{Actor, Permission};
 use crate::checks::{self, Check};
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::log;
 use crate::shipments::{self, Shipment};
 use crate::{checklists, sites};
 
@@ -32,16 +33,22 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
             )
         })?,
     };
-    let found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
+    let mut found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
     let more = i64::try_from(found.len()) == Ok(PAGE);
-    let mut last = after;
+    let last = found.last().map_or(after, |named| named.row.change_no);
+    if found.iter().any(|named| named.row.checklist_hash.is_none()) {
+        // Some are to be dispatched: those are read anew, each under its lock.
+        log::lock(conn)?;
+        for named in found.iter_mut().filter(|named| named.row.checklist_hash.is_none()) {
+            *named = store::lock_named(conn, &named.row.id)?;
+        }
+    }
     let mut packets = Vec::with_capacity(found.len());
     for named in found {
-        last = named.row.change_no;
+        let known = named.row.checklist_hash.clone();
         let visit = named.into_visit(now);
         let mine = visit.inspector.as_ref() == Some(&actor.user);
         let withdrawn = !mine || visit.state == VisitState::Cancelled;
-        let known = store::checklist_hash(conn, &visit.id)?;
         if withdrawn && known.is_none() {
             continue;
         }

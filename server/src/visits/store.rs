@@ -40,6 +40,7 @@ pub(super) struct VisitRow {
     pub window_start_at: Timestamp,
     pub window_end_at: Timestamp,
     pub due_at: Timestamp,
+    pub checklist_hash: Option<Sha256>,
     pub outcome: Option<String>,
     pub reason: Option<String>,
     pub finished_at: Option<Timestamp>,
@@ -110,12 +111,31 @@ pub(super) fn insert(conn: &mut Conn, row: &NewVisit) -> Result<()> {
     Ok(())
 }
 
-/// Whether the visit still was at `version`.
-pub(super) fn update(conn: &mut Conn, id: &VisitId, version: i64, update: Update) -> Result<bool> {
+/// Locks the visit's row until the commit, so that what is read after this stays so. A visit that
+/// does not exist is left to the read.
+pub(super) fn lock(conn: &mut Conn, id: &VisitId) -> Result<()> {
+    diesel::update(visits::table.filter(visits::id.eq(id)))
+        .set(visits::version.eq(visits::version))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The visit, locked as by [`lock`].
+pub(super) fn lock_named(conn: &mut Conn, id: &VisitId) -> Result<NamedVisit> {
+    lock(conn, id)?;
+    find(conn, id)?.ok_or_else(|| Error::not_found("visit"))
+}
+
+/// Writes what was decided about a visit that is locked and was read at `version`.
+pub(super) fn update(conn: &mut Conn, id: &VisitId, version: i64, update: Update) -> Result<()> {
     let changed = diesel::update(visits::table.filter(visits::id.eq(id).and(visits::version.eq(version))))
         .set(&update)
         .execute(conn)?;
-    Ok(changed == 1)
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Error::Internal(anyhow::anyhow!("the visit {id} left version {version} while it was locked")))
+    }
 }
 
 pub(super) fn heard(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<()> {
@@ -285,8 +305,9 @@ pub(super) fn add_pull(
     Ok(())
 }
 
-/// Unfinished visits whose check was due before `now`, a batch after `after`.
-pub(super) fn overdue(
+/// Unfinished visits whose check was due before `now` and that no tick raised yet, a batch after
+/// `after`.
+pub(super) fn overdue_unraised(
     conn: &mut Conn,
     now: Timestamp,
     after: Option<&(Timestamp, VisitId)>,
@@ -303,16 +324,19 @@ pub(super) fn overdue(
     Ok(query.order((visits::due_at, visits::id)).limit(limit).load(conn)?)
 }
 
-/// Visits under way whose window, and whose last sync, ended before `limit_at`.
-pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp) -> Result<Vec<VisitId>> {
-    Ok(visits::table
+/// Visits under way whose window, and whose last sync, ended before `limit_at`; all, or whether
+/// that one is.
+pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp, only: Option<&VisitId>) -> Result<Vec<VisitId>> {
+    let mut query = visits::table
         .filter(visits::state.eq_any([VisitState::Dispatched.as_str(), VisitState::Open.as_str()]))
         .filter(visits::window_end_at.lt(limit_at))
         .filter(visits::last_sync_at.is_null().or(visits::last_sync_at.lt(limit_at)))
-        .order(visits::id)
-        .limit(1000)
         .select(visits::id)
-        .load(conn)?)
+        .into_boxed();
+    if let Some(id) = only {
+        query = query.filter(visits::id.eq(id));
+    }
+    Ok(query.order(visits::id).limit(1000).load(conn)?)
 }
 
 impl From<Names> for NamedVisit {
