@@ -1,9 +1,11 @@
 //! Planning: who may move a visit where, what a device is told, and what time alone does.
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection as _;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::record::{Act, VerificationMethod};
 use endcheck_server::app::App;
+use endcheck_server::db::Conn;
 use endcheck_tests::{Answer, Http};
 use serde_json::{Value, json};
 
@@ -251,4 +253,28 @@ fn time_raises_interrupts_and_opens_once_on_two_servers_at_once() {
     let opened = device.add(task(&dispatched), OPENED);
     device.accepted(&[&opened]);
     assert_eq!(office.state(&dispatched), "open");
+}
+
+#[test]
+fn what_was_raised_once_is_not_written_again() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, None);
+    office.server.clock().advance(TimeDelta::days(30));
+    assert_eq!(office.tick().visits.raised_overdue, 1);
+    // From here on any try to write an event fails, even one that would change nothing.
+    let mut conn = office.server.app().connection().unwrap();
+    let refuse = match &mut *conn {
+        Conn::Sqlite(_) => {
+            "create trigger no_events before insert on visit_events begin select raise(fail, 'no'); end"
+        }
+        Conn::Postgres(_) => {
+            "create function no_events() returns trigger language plpgsql as \
+             $$ begin raise exception 'no'; end $$; \
+             create trigger no_events before insert on visit_events for each row execute function no_events()"
+        }
+    };
+    conn.batch_execute(refuse).unwrap();
+    drop(conn);
+    assert_eq!(office.tick().visits.raised_overdue, 0);
+    assert_eq!(events(&office.dossier(&visit), "overdue").len(), 1);
 }

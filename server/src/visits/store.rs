@@ -315,6 +315,10 @@ pub(super) fn overdue_unraised(
 ) -> Result<Vec<(Timestamp, VisitId)>> {
     let mut query = visits::table
         .filter(visits::finished_at.is_null().and(visits::due_at.lt(now)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            visit_events::table
+                .filter(visit_events::visit_id.eq(visits::id).and(visit_events::verb.eq("overdue"))),
+        )))
         .select((visits::due_at, visits::id))
         .into_boxed();
     if let Some((due_at, id)) = after {
