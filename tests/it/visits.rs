@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection as _;
-use endcheck_protocol::checklist::VisitOutcome;
+use endcheck_protocol::checklist::{Template, VisitOutcome};
 use endcheck_protocol::record::{Act, VerificationMethod};
 use endcheck_server::app::App;
 use endcheck_server::db::Conn;
@@ -10,7 +10,7 @@ use endcheck_tests::{Answer, Http};
 use serde_json::{Value, json};
 
 use crate::hand::{HandDevice, task};
-use crate::office::{Office, text, tick};
+use crate::office::{Office, fixture_json, text, tick};
 use crate::tablet::Tablet;
 
 const SHIPMENT: &str = "SH-2026-0101";
@@ -277,4 +277,87 @@ fn what_was_raised_once_is_not_written_again() {
     drop(conn);
     assert_eq!(office.tick().visits.raised_overdue, 0);
     assert_eq!(events(&office.dossier(&visit), "overdue").len(), 1);
+}
+
+#[test]
+fn an_instant_that_cannot_be_written_is_refused_and_stops_no_pull() {
+    let office = Office::with_programme();
+    let check = office.check(SHIPMENT);
+    for (start, end) in [
+        ("+262142-01-01T00:00", "+262142-01-02T00:00"),
+        ("-0001-01-01T00:00", "-0001-01-02T00:00"),
+        ("26-11-23T08:30", "26-11-23T12:00"),
+        ("2026-11-23T08:30:60", "2026-11-23T12:00:60"),
+    ] {
+        let visit = json!({ "check": check, "inspector": office.iris.id, "window_start": start,
+            "window_end": end });
+        let refused = office.manager().post("/api/v1/visits", &visit);
+        refused.expect_problem(422, "invalid-fields");
+        assert_eq!(text(&refused.json(), "/errors/0/field"), "window_start", "{start}");
+    }
+    for due_at in ["0000-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-12-31T23:59:60Z"] {
+        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment",
+            "trigger": "risk", "reason": "Chosen for the quarter.", "due_at": due_at });
+        let refused = office.manager().post("/api/v1/checks", &check);
+        refused.expect_problem(400, "malformed-json");
+        assert!(text(&refused.json(), "/detail").contains("years 1 to 9999"), "{}", refused.text());
+    }
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(office.state(&visit), "dispatched");
+}
+
+/// The newest template as a new version with one question more.
+fn template_with(question: &str, version: u32) -> Template {
+    let mut template = Template::default_end_use().unwrap();
+    let mut added = template.questions[0].clone();
+    added.id = question.parse().unwrap();
+    added.number = None;
+    template.questions.push(added);
+    template.version = version;
+    template
+}
+
+#[test]
+fn a_template_leaves_the_names_of_licence_conditions_alone() {
+    let office = Office::with_programme();
+    let template = template_with("condition-c1", 90);
+    let refused = office.manager().post("/api/v1/checklist-templates", &json!(template));
+    refused.expect_problem(422, "invalid-fields");
+    assert!(text(&refused.json(), "/detail").contains("condition-c1"), "{}", refused.text());
+}
+
+/// Brings in the licence of SH-2026-0105, its second condition under that name.
+fn import_licence(office: &Office, second_condition: &str) {
+    let licences = fixture_json("licences.json");
+    let mut licence =
+        licences.as_array().unwrap().iter().find(|one| one["key"] == "L-2026-0033").unwrap().clone();
+    licence["conditions"][1]["id"] = second_condition.into();
+    let headers = [("Content-Type", "application/json")];
+    let body = json!([licence]).to_string();
+    let manager = office.manager();
+    let _ = manager.send("POST", "/api/v1/import/licences", &headers, Some(body.as_bytes())).expect(200);
+}
+
+#[test]
+fn a_visit_whose_checklist_cannot_be_frozen_keeps_no_other_back() {
+    let office = Office::with_programme();
+    // Both conditions would become the question condition-c1.
+    import_licence(&office, "C1");
+    let stuck = office.schedule("SH-2026-0105", Some(&office.iris));
+    let fine = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(tablet.line(&["pull"])["visits"], 0);
+    assert_eq!(office.state(&fine), "dispatched");
+    let dossier = office.dossier(&stuck);
+    assert_eq!(text(&dossier, "/visit/state"), "planned");
+    let noted = events(&dossier, "cannot-dispatch");
+    assert_eq!(noted.len(), 1, "the manager is told, once");
+    assert!(text(noted[0], "/detail").contains("condition-c1"), "{noted:?}");
+    // Once the licence is mended the visit comes along.
+    import_licence(&office, "c2");
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(office.state(&stuck), "dispatched");
 }

@@ -14,6 +14,8 @@ use crate::ids::ItemId;
 
 /// The most questions of a checklist.
 pub const MAX_QUESTIONS: usize = 500;
+/// How the questions begin that come from the conditions of licences; no template may use it.
+const CONDITION_PREFIX: &str = "condition-";
 /// The most items of a visit.
 pub const MAX_ITEMS: usize = 2_000;
 
@@ -170,7 +172,7 @@ impl LicenceCondition {
         if words.is_empty() {
             return Err(unnamable());
         }
-        let id = format!("condition-{}", words.join("-")).parse().map_err(|_| unnamable())?;
+        let id = format!("{CONDITION_PREFIX}{}", words.join("-")).parse().map_err(|_| unnamable())?;
         Ok(Question {
             id,
             number: Some(format!("C{position}")),
@@ -203,6 +205,9 @@ impl Template {
                 return Err(TemplateError::DuplicateSkipReason { reason: reason.code.clone() });
             }
             speaks_all(&reason.text, &self.languages, || format!("skip reason {}", reason.code))?;
+        }
+        if let Some(reserved) = self.questions.iter().find(|q| q.id.as_str().starts_with(CONDITION_PREFIX)) {
+            return Err(TemplateError::ReservedQuestion { question: reserved.id.clone() });
         }
         check_questions(&self.questions, &self.skip_reasons, &self.languages)
     }

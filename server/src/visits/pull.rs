@@ -1,6 +1,7 @@
 //! What a device takes along: the inspector's visits with all that is needed on site.
 
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::VisitId;
 use endcheck_protocol::sync::PullPage;
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitPacket, VisitState, VisitVerb};
@@ -15,9 +16,12 @@ use crate::shipments::{self, Shipment};
 use crate::{checklists, sites};
 
 const PAGE: i64 = 20;
+/// Visits left out of earlier pulls that are tried again at once, at most.
+const LEFT_OUT: i64 = 200;
 
 /// The visits that changed for this device since `cursor`. A visit that the device fetches for the
-/// first time is dispatched, and its checklist frozen.
+/// first time is dispatched, and its checklist frozen. One whose checklist cannot be frozen is left
+/// out, with an event that says why; it is tried again with the last page of each pull.
 ///
 /// # Errors
 /// 400 `malformed-cursor`; 403 without the right or a device.
@@ -36,6 +40,9 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
     let mut found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
     let more = i64::try_from(found.len()) == Ok(PAGE);
     let last = found.last().map_or(after, |named| named.row.change_no);
+    if !more {
+        found.extend(store::left_out(conn, &actor.user, after, LEFT_OUT)?);
+    }
     if found.iter().any(|named| named.row.checklist_hash.is_none()) {
         // Some are to be dispatched: those are read anew, each under its lock.
         log::lock(conn)?;
@@ -54,12 +61,32 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
         }
         let check = checks::get(conn, &visit.check)?;
         let shipment = shipments::get(conn, &check.shipment)?;
-        let visit =
-            if withdrawn { visit } else { dispatch(conn, visit, &shipment, known.as_ref(), actor, now)? };
+        let visit = if withdrawn {
+            visit
+        } else {
+            let id = visit.id.clone();
+            match dispatch(conn, visit, &shipment, known.as_ref(), actor, now) {
+                Err(Error::Refused(problem)) if problem.code == checklists::CANNOT_BE_FROZEN => {
+                    leave_out(conn, &id, &problem.detail, actor, now)?;
+                    continue;
+                }
+                dispatched => dispatched?,
+            }
+        };
         store::add_pull(conn, &visit.id, &device, visit.version, now)?;
         packets.push(packet(conn, visit, &check, shipment, withdrawn)?);
     }
     Ok(PullPage { server_at: now, visits: packets, cursor: last.to_string(), more })
+}
+
+/// Notes, once for each cause, that the visit could not go along.
+fn leave_out(conn: &mut Conn, visit: &VisitId, why: &str, actor: &Actor, now: Timestamp) -> Result<()> {
+    tracing::warn!(%visit, why, "a visit is left out of a pull: its checklist cannot be frozen");
+    let once = format!("cannot-dispatch:{visit}:{}", Sha256::of(why.as_bytes()));
+    let detail = format!("the checklist cannot be frozen: {why}");
+    let noted =
+        store::add_event_once(conn, visit, &actor.to_string(), "cannot-dispatch", &detail, Some(&once), now);
+    noted.map(drop)
 }
 
 /// Dispatches the visit unless it is under way or done already.

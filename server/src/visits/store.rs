@@ -282,6 +282,24 @@ pub(super) fn changed_for(
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
+/// Visits of this inspector up to `change_no` that wait to be dispatched: an earlier pull left them
+/// out.
+pub(super) fn left_out(
+    conn: &mut Conn,
+    inspector: &UserId,
+    change_no: i64,
+    limit: i64,
+) -> Result<Vec<NamedVisit>> {
+    let waiting = [VisitState::Planned.as_str(), VisitState::Announced.as_str()];
+    let rows: Vec<Names> = named!()
+        .filter(visits::inspector_id.eq(inspector).and(visits::change_no.le(change_no)))
+        .filter(visits::state.eq_any(waiting).and(visits::checklist_hash.is_null()))
+        .order(visits::change_no)
+        .limit(limit)
+        .load(conn)?;
+    Ok(rows.into_iter().map(NamedVisit::from).collect())
+}
+
 pub(super) fn add_pull(
     conn: &mut Conn,
     visit: &VisitId,
