@@ -119,7 +119,11 @@ fn what_cannot_be_accepted_is_kept_byte_for_byte_and_blocks_nothing() {
     }
     let dossier = office.dossier(&visit);
     assert_eq!(dossier["notes"], json!(["first", "last"]));
-    assert_eq!(dossier["devices"][0]["gaps"], json!([]), "what was set aside still advances the chain");
+    assert_eq!(
+        dossier["devices"][0]["gaps"],
+        json!([{ "kind": "missing", "first_seq": 1, "last_seq": 5, "unreadable": 6 }]),
+        "what cannot be read is told of, and hides no hole"
+    );
     assert!(!office.signals(&visit).contains(&"chain-gap".to_owned()));
     assert_eq!(device.head()["records_held"], 8);
     assert_eq!(answers(&device.send(&sent))[1]["quarantine"], answered[1]["quarantine"], "told again");
@@ -169,6 +173,18 @@ fn forks_and_gaps_of_a_chain_become_findings() {
     let kinds: Vec<String> = gaps.as_array().unwrap().iter().map(|gap| text(gap, "/kind")).collect();
     assert!(kinds.contains(&"fork".to_owned()) && kinds.contains(&"missing".to_owned()), "{gaps:#}");
     assert_eq!(office.dossier(&visit)["notes"].as_array().unwrap().len(), 4, "both branches are kept");
+}
+
+#[test]
+fn noise_hides_no_hole_in_a_chain() {
+    let (office, visit, mut device) = dispatched();
+    let chain: Vec<Vec<u8>> = (0..12).map(|n| device.note(&visit, &format!("note {n}"))).collect();
+    let noise: Vec<Vec<u8>> = (0..5).map(|n| format!("{{\"noise\": {n}}}").into_bytes()).collect();
+    let sent = [0, 1, 6, 7, 11].map(|seq: usize| chain[seq].as_slice());
+    let sent: Vec<&[u8]> = sent.into_iter().chain(noise.iter().map(Vec::as_slice)).collect();
+    assert_eq!(answers(&device.send(&sent)).len(), 10);
+    let missing = |first: u64, last: u64| json!({ "kind": "missing", "first_seq": first, "last_seq": last, "unreadable": 5 });
+    assert_eq!(office.dossier(&visit)["devices"][0]["gaps"], json!([missing(2, 5), missing(8, 10)]));
 }
 
 #[test]
