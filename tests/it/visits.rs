@@ -361,3 +361,30 @@ fn a_visit_whose_checklist_cannot_be_frozen_keeps_no_other_back() {
     assert_eq!(tablet.line(&["pull"])["visits"], 1);
     assert_eq!(office.state(&stuck), "dispatched");
 }
+
+#[test]
+fn a_list_ends_where_it_says_and_refuses_a_limit_out_of_range() {
+    let office = Office::with_programme();
+    for _ in 0..4 {
+        office.schedule(SHIPMENT, None);
+    }
+    for list in ["visits", "checks", "parties", "sites"] {
+        for limit in [-3, 0, 501, 999] {
+            let refused = office.manager().get(&format!("/api/v1/{list}?limit={limit}"));
+            refused.expect_problem(422, "invalid-fields");
+            assert_eq!(text(&refused.json(), "/errors/0/field"), "limit");
+        }
+    }
+    for list in ["visits", "checks"] {
+        let whole = office.manager().get(&format!("/api/v1/{list}?limit=4")).expect_json(200);
+        assert_eq!(whole["items"].as_array().unwrap().len(), 4);
+        assert_eq!(whole.get("next_cursor"), None, "{list}: a full last page is the last");
+        let first = office.manager().get(&format!("/api/v1/{list}?limit=2")).expect_json(200);
+        let cursor = text(&first, "/next_cursor");
+        let second =
+            office.manager().get(&format!("/api/v1/{list}?limit=2&cursor={cursor}")).expect_json(200);
+        let both = [first["items"].as_array().unwrap().clone(), second["items"].as_array().unwrap().clone()];
+        assert_eq!(json!(both.concat()), whole["items"]);
+        assert_eq!(second.get("next_cursor"), None, "{list}");
+    }
+}
