@@ -150,10 +150,19 @@ fn a_character_that_a_database_cannot_hold_keeps_no_record_out() {
     assert_eq!(outcomes, ["accepted", "quarantined", "accepted"]);
     let _ = device.upload(&sealed, "photo.jpg\0.exe").expect(201);
     assert_eq!(text(&file(&office, &visit), "/state"), "stored");
-    // People's own words: taken, or refused with the reason, never a failure of the server.
-    let reason = json!({ "reason": "because\0", "inspector": office.tomas.id });
-    let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reason);
-    assert!(answer.status < 500, "{}", answer.text());
+    // People's own words are refused with the reason, alike on both databases.
+    for control in ['\0', '\u{1b}', '\u{7f}', '\u{85}'] {
+        let reason = format!("because{control}of it");
+        let reassign = json!({ "reason": reason, "inspector": office.tomas.id });
+        let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reassign);
+        answer.expect_problem(422, "invalid-fields");
+        assert_eq!(text(&answer.json(), "/errors/0/field"), "reason");
+        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment", "trigger": "risk",
+            "reason": reason, "due_at": office.server.clock().now() });
+        office.manager().post("/api/v1/checks", &check).expect_problem(422, "invalid-fields");
+    }
+    let lines = json!({ "reason": "One line,\r\n\tand another.", "inspector": office.tomas.id });
+    let _ = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &lines).expect(200);
 }
 
 #[test]
