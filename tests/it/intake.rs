@@ -275,6 +275,33 @@ fn a_file_that_does_not_open_to_what_was_signed_is_kept_and_told() {
 }
 
 #[test]
+fn a_stored_file_that_cannot_be_read_holds_no_other_up() {
+    let (office, visit, mut device) = dispatched();
+    let (bytes, facts) = sign();
+    let (first, first_sealed) = device.photo(&visit, "lost.jpg", &bytes[..bytes.len() - 1], facts.clone());
+    let (second, second_sealed) = device.photo(&visit, "whole.jpg", &bytes, facts);
+    device.accepted(&[&first, &second]);
+    let _ = device.upload(&first_sealed, "lost.jpg").expect(201);
+    let name = Sha256::of(&bytes[..bytes.len() - 1]);
+    let path = office.server.data_folder().join("files").join(&name.as_str()[..2]).join(name.as_str());
+    std::fs::remove_file(path).unwrap();
+    let _ = device.upload(&second_sealed, "whole.jpg").expect(201);
+    office.tick();
+    let dossier = office.dossier(&visit);
+    let of = |record: &[u8]| Sha256::of(record);
+    let files = dossier["files"].as_array().unwrap();
+    let file = |record: &[u8]| files.iter().find(|file| file["record"] == of(record).as_str()).unwrap();
+    assert_eq!(file(&second)["thumbnail"], true, "{files:#?}");
+    assert_eq!(file(&first)["thumbnail"], false);
+    let found =
+        dossier["findings"].as_array().unwrap().iter().any(|finding| {
+            finding["record"] == of(&first).as_str() && finding["signal"] == "pixels-not-checked"
+        });
+    assert!(found, "{:#}", dossier["findings"]);
+    office.tick();
+}
+
+#[test]
 fn a_photo_that_does_not_decode_is_kept_with_a_finding() {
     let (office, visit, mut device) = dispatched();
     let (whole, facts) = sign();
