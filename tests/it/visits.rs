@@ -10,7 +10,7 @@ use endcheck_tests::{Answer, Http};
 use serde_json::{Value, json};
 
 use crate::hand::{HandDevice, task};
-use crate::office::{Office, fixture_json, text, tick};
+use crate::office::{Office, text, tick};
 use crate::tablet::Tablet;
 
 const SHIPMENT: &str = "SH-2026-0101";
@@ -328,24 +328,20 @@ fn a_template_leaves_the_names_of_licence_conditions_alone() {
     assert!(text(&refused.json(), "/detail").contains("condition-c1"), "{}", refused.text());
 }
 
-/// Brings in the licence of SH-2026-0105, its second condition under that name.
-fn import_licence(office: &Office, second_condition: &str) {
-    let licences = fixture_json("licences.json");
-    let mut licence =
-        licences.as_array().unwrap().iter().find(|one| one["key"] == "L-2026-0033").unwrap().clone();
-    licence["conditions"][1]["id"] = second_condition.into();
-    let headers = [("Content-Type", "application/json")];
-    let body = json!([licence]).to_string();
-    let manager = office.manager();
-    let _ = manager.send("POST", "/api/v1/import/licences", &headers, Some(body.as_bytes())).expect(200);
-}
-
 #[test]
 fn a_visit_whose_checklist_cannot_be_frozen_keeps_no_other_back() {
     let office = Office::with_programme();
-    // Both conditions would become the question condition-c1.
-    import_licence(&office, "C1");
-    let stuck = office.schedule("SH-2026-0105", Some(&office.iris));
+    // A template from before names were reserved; one licence has a fourth condition, c4.
+    let template = json!(template_with("condition-c4", 90)).to_string().replace('\'', "''");
+    let mut conn = office.server.app().connection().unwrap();
+    conn.batch_execute(&format!(
+        "insert into checklist_templates (id, version, document, hash, created_at) \
+         values ('end-use-visit', 90, '{template}', '{:064}', '2026-01-01 00:00:00')",
+        0
+    ))
+    .unwrap();
+    drop(conn);
+    let stuck = office.schedule("SH-2026-0111", Some(&office.iris));
     let fine = office.schedule(SHIPMENT, Some(&office.iris));
     let tablet = Tablet::enrolled(&office, &office.iris);
     assert_eq!(tablet.line(&["pull"])["visits"], 1);
@@ -355,9 +351,10 @@ fn a_visit_whose_checklist_cannot_be_frozen_keeps_no_other_back() {
     assert_eq!(text(&dossier, "/visit/state"), "planned");
     let noted = events(&dossier, "cannot-dispatch");
     assert_eq!(noted.len(), 1, "the manager is told, once");
-    assert!(text(noted[0], "/detail").contains("condition-c1"), "{noted:?}");
-    // Once the licence is mended the visit comes along.
-    import_licence(&office, "c2");
+    assert!(text(noted[0], "/detail").contains("condition-c4"), "{noted:?}");
+    // Once there is a template that fits, the visit comes along.
+    let mended = json!(template_with("another-name", 91));
+    let _ = office.manager().post("/api/v1/checklist-templates", &mended).expect(201);
     assert_eq!(tablet.line(&["pull"])["visits"], 1);
     assert_eq!(office.state(&stuck), "dispatched");
 }

@@ -133,7 +133,7 @@ pub fn freeze(
     items: &[ChecklistItem],
     facts: &BTreeMap<String, String>,
 ) -> Result<Checklist, TemplateError> {
-    template.check()?;
+    template.check_form()?;
     let mut questions = template.questions.clone();
     for (position, condition) in conditions.iter().enumerate() {
         questions.push(condition.question(position + 1)?);
@@ -190,11 +190,20 @@ impl LicenceCondition {
 }
 
 impl Template {
-    /// Checks everything that [`freeze`] relies on.
+    /// Checks everything that [`freeze`] relies on, and that no question has a name which a licence's
+    /// condition could take.
     ///
     /// # Errors
     /// The first thing that is wrong, naming the question.
     pub fn check(&self) -> Result<(), TemplateError> {
+        match self.questions.iter().find(|question| question.id.as_str().starts_with(CONDITION_PREFIX)) {
+            Some(reserved) => Err(TemplateError::ReservedQuestion { question: reserved.id.clone() }),
+            None => self.check_form(),
+        }
+    }
+
+    /// What [`freeze`] relies on. A template that was kept before names were reserved may still do.
+    fn check_form(&self) -> Result<(), TemplateError> {
         if !self.languages.iter().any(|language| language == "en") {
             return Err(TemplateError::NoEnglish { languages: self.languages.join(", ") });
         }
@@ -205,9 +214,6 @@ impl Template {
                 return Err(TemplateError::DuplicateSkipReason { reason: reason.code.clone() });
             }
             speaks_all(&reason.text, &self.languages, || format!("skip reason {}", reason.code))?;
-        }
-        if let Some(reserved) = self.questions.iter().find(|q| q.id.as_str().starts_with(CONDITION_PREFIX)) {
-            return Err(TemplateError::ReservedQuestion { question: reserved.id.clone() });
         }
         check_questions(&self.questions, &self.skip_reasons, &self.languages)
     }
