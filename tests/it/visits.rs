@@ -385,3 +385,50 @@ fn a_list_ends_where_it_says_and_refuses_a_limit_out_of_range() {
         assert_eq!(second.get("next_cursor"), None, "{list}");
     }
 }
+
+#[test]
+fn a_former_inspector_is_told_once_and_nothing_of_the_successor() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let device = HandDevice::enrolled(&office, &office.iris);
+    let pull =
+        |cursor: &str| device.http().get(&format!("/api/v1/sync/pull?cursor={cursor}")).expect_json(200);
+    let mine = pull("");
+    let _ = change(&office, &visit, "reassign").expect(200);
+    let _ = change(&office, &visit, "reschedule").expect(200);
+    let taken = pull(&text(&mine, "/cursor"));
+    let packet = &taken["visits"][0];
+    assert_eq!(packet["withdrawn"], true);
+    let said = taken.to_string();
+    assert!(!said.contains(&office.tomas.id) && !said.contains(&office.tomas.name), "{said}");
+    for key in ["id", "version", "inspector", "window_start_at", "window_end_at"] {
+        assert_eq!(packet["visit"][key], mine["visits"][0]["visit"][key], "{key}");
+    }
+    // Whatever becomes of it now is not theirs to hear; a lost answer is given again as it was.
+    let successor = HandDevice::enrolled(&office, &office.tomas);
+    successor.pull();
+    let _ = change(&office, &visit, "cancel").expect(200);
+    assert_eq!(pull(&text(&taken, "/cursor"))["visits"], json!([]));
+    assert_eq!(pull(&text(&mine, "/cursor"))["visits"], taken["visits"]);
+}
+
+#[test]
+fn a_visit_that_comes_back_to_its_first_inspector_is_told_in_full() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    tablet.done(&["pull"]);
+    let _ = change(&office, &visit, "reassign").expect(200);
+    assert_eq!(tablet.line(&["pull"])["withdrawn"], 1);
+    let back = json!({ "inspector": office.iris.id, "reason": "She is well again." });
+    let _ = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &back).expect(200);
+    let _ = change(&office, &visit, "reschedule").expect(200);
+    assert_eq!(tablet.line(&["pull"]), json!({ "visits": 1, "withdrawn": 0 }));
+    let held = tablet.line(&["visits"]);
+    assert_eq!(
+        (&held["withdrawn"], &held["window_start_at"]),
+        (&json!(false), &json!("2026-12-01T07:30:00Z"))
+    );
+    let _ = change(&office, &visit, "reassign").expect(200);
+    assert_eq!(tablet.line(&["pull"])["withdrawn"], 1, "and taken away again");
+}

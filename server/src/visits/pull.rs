@@ -53,6 +53,7 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
     let mut packets = Vec::with_capacity(found.len());
     for named in found {
         let known = named.row.checklist_hash.clone();
+        let change_no = named.row.change_no;
         let visit = named.into_visit(now);
         let mine = visit.inspector.as_ref() == Some(&actor.user);
         let withdrawn = !mine || visit.state == VisitState::Cancelled;
@@ -73,10 +74,34 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
                 dispatched => dispatched?,
             }
         };
-        store::add_pull(conn, &visit.id, &device, visit.version, now)?;
+        let visit = if mine {
+            store::add_pull(conn, &visit, &device, now)?;
+            visit
+        } else if let Some(told) = store::withdraw(conn, &visit.id, &device, change_no)? {
+            as_last_told(visit, &told, actor)
+        } else {
+            continue;
+        };
         packets.push(packet(conn, visit, &check, shipment, withdrawn)?);
     }
     Ok(PullPage { server_at: now, visits: packets, cursor: last.to_string(), more })
+}
+
+/// A visit that is somebody else's now, as its former inspector knows it: nothing of who has it or
+/// how it goes on.
+fn as_last_told(visit: Visit, told: &store::Told, actor: &Actor) -> Visit {
+    Visit {
+        state: VisitState::Dispatched,
+        version: told.version,
+        inspector: Some(actor.user.clone()),
+        inspector_name: Some(actor.name.clone()),
+        window_start_at: told.window_start_at.unwrap_or(told.pulled_at),
+        window_end_at: told.window_end_at.unwrap_or(told.pulled_at),
+        overdue: false,
+        outcome: None,
+        reason: None,
+        ..visit
+    }
 }
 
 /// Notes, once for each cause, that the visit could not go along.

@@ -264,7 +264,8 @@ pub(super) fn list(
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
-/// Visits that changed after `change_no` and are this inspector's, or were pulled by this device.
+/// Visits that changed after `after` and are this inspector's, or were pulled by this device, which
+/// was not told by then that they are taken away.
 pub(super) fn changed_for(
     conn: &mut Conn,
     inspector: &UserId,
@@ -272,7 +273,10 @@ pub(super) fn changed_for(
     after: i64,
     limit: i64,
 ) -> Result<Vec<NamedVisit>> {
-    let pulled = visit_pulls::table.filter(visit_pulls::device_id.eq(device)).select(visit_pulls::visit_id);
+    let untold = visit_pulls::withdrawn_change_no.is_null().or(visit_pulls::withdrawn_change_no.gt(after));
+    let pulled = visit_pulls::table
+        .filter(visit_pulls::device_id.eq(device).and(untold.assume_not_null()))
+        .select(visit_pulls::visit_id);
     let rows: Vec<Names> = named!()
         .filter(visits::change_no.gt(after))
         .filter(visits::inspector_id.eq(inspector).or(visits::id.eq_any(pulled).assume_not_null()))
@@ -300,27 +304,50 @@ pub(super) fn left_out(
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
-pub(super) fn add_pull(
-    conn: &mut Conn,
-    visit: &VisitId,
-    device: &DeviceId,
-    version: i64,
-    now: Timestamp,
-) -> Result<()> {
+/// Notes what the device was told of a visit that is its inspector's.
+pub(super) fn add_pull(conn: &mut Conn, visit: &Visit, device: &DeviceId, now: Timestamp) -> Result<()> {
+    let told = (
+        visit_pulls::version.eq(visit.version),
+        visit_pulls::pulled_at.eq(now),
+        visit_pulls::window_start_at.eq(Some(visit.window_start_at)),
+        visit_pulls::window_end_at.eq(Some(visit.window_end_at)),
+        visit_pulls::withdrawn_change_no.eq(None::<i64>),
+    );
     Both(
         diesel::insert_into(visit_pulls::table)
-            .values((
-                visit_pulls::visit_id.eq(visit),
-                visit_pulls::device_id.eq(device),
-                visit_pulls::version.eq(version),
-                visit_pulls::pulled_at.eq(now),
-            ))
+            .values((visit_pulls::visit_id.eq(&visit.id), visit_pulls::device_id.eq(device), told))
             .on_conflict((visit_pulls::visit_id, visit_pulls::device_id))
             .do_update()
-            .set((visit_pulls::version.eq(version), visit_pulls::pulled_at.eq(now))),
+            .set(told),
     )
     .execute(conn)?;
     Ok(())
+}
+
+/// What a device was last told of a visit while it was its inspector's.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = visit_pulls, check_for_backend(MultiBackend))]
+pub(super) struct Told {
+    pub version: i64,
+    pub window_start_at: Option<Timestamp>,
+    pub window_end_at: Option<Timestamp>,
+    pub pulled_at: Timestamp,
+}
+
+/// Notes that the device was told, at that change of the visit, that the visit is taken away; the
+/// first time counts. Answers what it was told before, if it ever pulled the visit.
+pub(super) fn withdraw(
+    conn: &mut Conn,
+    visit: &VisitId,
+    device: &DeviceId,
+    change_no: i64,
+) -> Result<Option<Told>> {
+    diesel::update(
+        visit_pulls::table.find((visit, device)).filter(visit_pulls::withdrawn_change_no.is_null()),
+    )
+    .set(visit_pulls::withdrawn_change_no.eq(change_no))
+    .execute(conn)?;
+    Ok(visit_pulls::table.find((visit, device)).select(Told::as_select()).first(conn).optional()?)
 }
 
 /// Unfinished visits whose check was due before `now` and that no tick raised yet, a batch after
