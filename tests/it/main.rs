@@ -20,6 +20,8 @@ mod migrations;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reviews;

@@ -167,7 +167,7 @@ impl Taker<'_> {
     /// What an accepted record does beyond being kept.
     fn accept(&mut self, judged: &Judged, record: &Record, visit_id: Option<&VisitId>) -> Result<()> {
         let visit = match visit_id {
-            Some(visit) => Some(visits::get(self.conn, visit, self.now)?),
+            Some(visit) => Some(visits::lock(self.conn, visit, self.now)?),
             None => None,
         };
         self.observe(judged, record, visit.as_ref())?;
