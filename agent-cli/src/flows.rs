@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use endcheck_protocol::canonical;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::digest::Sha256;
@@ -206,6 +208,25 @@ fn leftovers_of_a_kill_are_swept_and_rows_keep_their_copies() {
     let status = device.json(&["status"]);
     assert_eq!(fs::read_dir(&sealed).unwrap().count(), 1);
     assert_eq!(status[0]["files_without_receipt"]["files"], 1);
+}
+
+#[test]
+fn a_capture_that_fails_to_be_recorded_leaves_its_copy_to_the_sweep() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let database = device.environment.home.join("endcheck.db");
+    let mut conn = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
+    conn.batch_execute(
+        "CREATE TRIGGER fault BEFORE INSERT ON files BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+    )
+    .unwrap();
+    let sealed = || fs::read_dir(device.environment.home.join("sealed")).unwrap().count();
+    let (status, _, complained) = device.run(&["capture", &device.photo("a.png")]);
+    assert!(status == ExitStatus::Refused && complained.contains("disk I/O error"), "{complained}");
+    assert_eq!(sealed(), 1, "the sweep decides by rows, nobody else");
+    conn.batch_execute("DROP TRIGGER fault").unwrap();
+    device.json(&["status"]);
+    assert_eq!((sealed(), chain(&device).len()), (0, 1));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::identity::{Identity, IdentityDocument};
 use crate::locate;
 use crate::refusal::refuse;
-use crate::store::{Database, HeldVisit, LocalState, Store, not_enrolled};
+use crate::store::{Appended, Database, HeldVisit, LocalState, Store, not_enrolled};
 use crate::ui::Ui;
 
 /// The store and the identity of an enrolled device.
@@ -223,7 +223,12 @@ impl<'a> Session<'a> {
     /// When the chain cannot be written.
     pub fn record_all(&mut self, drafts: Vec<Draft>) -> anyhow::Result<Vec<Recorded>> {
         let reading = self.environment.now();
-        let signed = self.store.append(&self.identity, &reading, drafts)?;
+        let Appended { signed, trouble } = self.store.append(&self.identity, &reading, drafts)?;
+        if let Some(trouble) = trouble {
+            self.ui.warn(&format!(
+                "recorded, but the store reported an error: {trouble:#}; look after the disk"
+            ));
+        }
         for record in &signed {
             if let Act::ClockSet { moved_by_ms } = record.record.act {
                 self.ui.warn(&format!(

@@ -137,16 +137,11 @@ fn take(
         size_bytes,
         mime: mime.to_owned(),
         sha256: sha256.clone(),
-        sealed_sha256: sealed_sha256.clone(),
+        sealed_sha256,
         sealed_size_bytes,
     };
-    let recorded = match session.record(draft(file, facts)) {
-        Ok(recorded) => recorded,
-        Err(error) => {
-            session.store.remove_released(&[sealed_sha256])?;
-            return Err(error);
-        }
-    };
+    // After a failure the copy stays: the sweep removes it if no record names it.
+    let recorded = session.record(draft(file, facts))?;
     let moved = command.move_source
         && match source.remove() {
             Ok(()) => true,
