@@ -40,6 +40,19 @@ pub struct Recorded {
     pub visit: Option<VisitId>,
 }
 
+/// Digits of a record's hash that name it to people, and the fewest that are taken from them.
+const SHOWN_DIGITS: usize = 12;
+const MIN_PREFIX_DIGITS: usize = 6;
+
+impl Recorded {
+    /// `text`, and by which name the record can be corrected.
+    #[must_use]
+    pub fn told(&self, text: &str) -> String {
+        let digits = self.record.as_str().get(..SHOWN_DIGITS).unwrap_or_default();
+        format!("{text} Record {digits}.")
+    }
+}
+
 impl From<&Signed> for Recorded {
     fn from(signed: &Signed) -> Self {
         let record = &signed.record;
@@ -99,7 +112,9 @@ impl<'a> Session<'a> {
         let mut store = Database::open(&environment.home)?.unlock(environment, ui)?;
         let document: IdentityDocument = store.setting("identity")?.ok_or_else(not_enrolled)?;
         let identity = Identity::read(&document)?;
-        store.sweep()?;
+        for odd in store.sweep()? {
+            ui.warn(&odd);
+        }
         Ok(Self { environment, ui, store, identity })
     }
 
@@ -200,12 +215,20 @@ impl<'a> Session<'a> {
     }
 
     fn replaced(&mut self, prefix: &str) -> anyhow::Result<Sha256> {
-        self.store.record_by_prefix(prefix)?.ok_or_else(|| {
-            refuse(
-                format!("no single record of this device begins with {prefix:?}"),
-                "Give more of the record's hash, as it was printed when it was made.",
-            )
-        })
+        let again = "Give more of the record's hash, as it was printed when it was made.";
+        let wanted = prefix.trim().trim_end_matches('…').to_ascii_lowercase();
+        if wanted.len() < MIN_PREFIX_DIGITS {
+            let what =
+                format!("{prefix:?} is too short to name a record: at least {MIN_PREFIX_DIGITS} digits");
+            return Err(refuse(what, again));
+        }
+        match self.store.records_by_prefix(&wanted)?.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(refuse(format!("no record of this device begins with {prefix:?}"), again)),
+            several => {
+                Err(refuse(format!("{} records of this device begin with {prefix:?}", several.len()), again))
+            }
+        }
     }
 
     /// Signs and keeps one act. Durable when it returns.

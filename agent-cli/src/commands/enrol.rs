@@ -59,7 +59,7 @@ pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> an
         record_keys: vec![public_key_to_base64(&keys.record_key()?.verifying_key())],
         agent: AGENT.to_owned(),
     };
-    let enrolment = Client::new(&server, keys.ca_pem.as_deref())?.enrol(&request)?;
+    let enrolment = Client::new(&server, keys.ca_pem.as_deref(), ui)?.enrol(&request)?;
     let document = IdentityDocument::new(keys, enrolment);
     let identity = Identity::read(&document)?;
     store.set("identity", &document)?;

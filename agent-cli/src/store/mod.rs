@@ -26,7 +26,7 @@ use crate::ui::Ui;
 use crate::vault::{self, Cell, StoreKey};
 use schema::settings;
 
-pub use files::Unsent;
+pub use files::{Holdings, Unsent, WaitingFile};
 pub use receipts::CheckedReceipt;
 pub use records::{Appended, Counts, HeldRecord, Quarantined};
 pub use visits::{HeldVisit, LocalState};
@@ -34,6 +34,11 @@ pub use visits::{HeldVisit, LocalState};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/agent");
 /// `PRAGMA user_version` that the newest migration sets.
 const VERSION: i32 = 1;
+
+/// The setting that says where the next page of receipts begins.
+pub const RECEIPT_CURSOR: &str = "receipt-cursor";
+/// The setting that names the files whose receipts were sought from the first page on.
+pub const RECEIPTS_SOUGHT: &str = "receipts-sought";
 
 /// The database before it is unlocked: only the vault can be used.
 pub struct Database {

@@ -10,7 +10,7 @@ use endcheck_protocol::record::{Act, Record, ServerTime, Task};
 use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
 use serde::Serialize;
 
-use super::schema::{files, records, visits};
+use super::schema::{files, records, settings, visits};
 use super::{Store, open_json, put_setting, seal_json};
 use crate::chain::{self, Draft, Head, Signed};
 use crate::environment::ClockReading;
@@ -20,7 +20,7 @@ use crate::vault::{Cell, StoreKey};
 
 const UNSENT: &str = "unsent";
 const HELD: &str = "held";
-const QUARANTINED: &str = "quarantined";
+pub(super) const QUARANTINED: &str = "quarantined";
 
 /// A record of this device, taken out of its envelope.
 #[derive(Debug, Clone)]
@@ -155,15 +155,14 @@ impl Store {
         rows.into_iter().map(|(hash, sealed)| open_record(&self.key, hash, &sealed)).collect()
     }
 
-    /// The record whose hash begins with `prefix`, where there is exactly one.
+    /// The records whose hashes begin with `prefix`.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn record_by_prefix(&mut self, prefix: &str) -> anyhow::Result<Option<Sha256>> {
+    pub fn records_by_prefix(&mut self, prefix: &str) -> anyhow::Result<Vec<Sha256>> {
         let hashes: Vec<Sha256> =
             records::table.select(records::hash).order(records::seq).load(&mut self.conn)?;
-        let mut fitting = hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix));
-        Ok(fitting.next().filter(|_| fitting.next().is_none()))
+        Ok(hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix)).collect())
     }
 
     /// The record with this hash, if it is this device's.
@@ -237,13 +236,19 @@ impl Store {
         })
     }
 
-    /// Marks every record as unsent, for a server that lost some (sending again changes nothing there).
+    /// Marks every record as unsent, for a server that lost some (sending again changes nothing there),
+    /// and forgets which receipts were fetched: such a server numbers them anew.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn resend_all(&mut self) -> anyhow::Result<()> {
-        diesel::update(records::table).set(records::state.eq(UNSENT)).execute(&mut self.conn)?;
-        Ok(())
+        self.conn.immediate_transaction(|conn| {
+            diesel::update(records::table).set(records::state.eq(UNSENT)).execute(conn)?;
+            for name in [super::RECEIPT_CURSOR, super::RECEIPTS_SOUGHT] {
+                diesel::delete(settings::table.find(name)).execute(conn)?;
+            }
+            Ok(())
+        })
     }
 
     /// How many records stand where.
