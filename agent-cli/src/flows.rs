@@ -29,6 +29,10 @@ fn chain(device: &Device) -> Vec<Record> {
     records
 }
 
+fn chain_hashes(device: &Device) -> Vec<Sha256> {
+    device.store().unsent_records().unwrap().into_iter().map(|record| record.hash).collect()
+}
+
 #[test]
 fn a_visit_is_recorded_from_open_to_close() {
     let device = Device::enrolled();
@@ -227,6 +231,72 @@ fn a_capture_that_fails_to_be_recorded_leaves_its_copy_to_the_sweep() {
     conn.batch_execute("DROP TRIGGER fault").unwrap();
     device.json(&["status"]);
     assert_eq!((sealed(), chain(&device).len()), (0, 1));
+}
+
+#[test]
+fn what_is_not_ours_in_the_folder_stops_nothing_and_stays() {
+    let device = Device::enrolled();
+    let sealed = device.environment.home.join("sealed");
+    fs::create_dir(sealed.join("lost+found")).unwrap();
+    fs::create_dir(sealed.join("odd.age")).unwrap();
+    fs::write(sealed.join(".nomedia"), "").unwrap();
+    fs::write(sealed.join("0011.part"), "half").unwrap();
+    let (status, _, complained) = device.run(&["open", device.visit.as_str()]);
+    assert_eq!(status, ExitStatus::Success, "{complained}");
+    assert_eq!(complained.matches("is not endcheck's").count(), 3, "{complained}");
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 3);
+    fs::remove_dir_all(&sealed).unwrap();
+    let (status, _, complained) = device.run(&["capture", &device.photo("a.png")]);
+    assert!(status == ExitStatus::Success && !complained.contains("missing"), "{complained}");
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 1);
+    fs::remove_dir_all(&sealed).unwrap();
+    let (status, _, complained) = device.run(&["status"]);
+    assert!(status == ExitStatus::Success && complained.contains("1 sealed copies"), "{complained}");
+}
+
+#[test]
+fn the_store_is_no_evidence() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let database = device.environment.home.join("endcheck.db");
+    let link = device.folder.path().join("link.pdf");
+    std::os::unix::fs::symlink(&database, &link).unwrap();
+    for path in [&database, &link] {
+        let line = ["capture", "--document", "--move", path.to_str().unwrap()];
+        let (status, _, complained) = device.run(&line);
+        assert!(status == ExitStatus::Refused && complained.contains("own store"), "{complained}");
+    }
+    assert_eq!(chain(&device).len(), 1);
+}
+
+#[test]
+fn what_is_printed_of_a_record_names_it_for_a_correction() {
+    let device = Device::enrolled();
+    let visit = device.visit.as_str();
+    let photo = device.photo("a.png");
+    let lines: [&[&str]; 8] = [
+        &["open", visit],
+        &["note", "a"],
+        &["answer", "host", "Ada"],
+        &["item", "i1", "absent"],
+        &["check-in"],
+        &["statement", "--by", "A", "--role", "B", "--language", "en", "--text", "C"],
+        &["capture", &photo],
+        &["denied", "--by", "party", "--who", "A", "--words", "no"],
+    ];
+    for line in lines {
+        let (_, printed, _) = device.run(line);
+        let digits = printed.split("Record ").nth(1).unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!(chain_hashes(&device).last().unwrap().as_str()[..12], digits, "{printed}");
+    }
+    let note = chain_hashes(&device)[1].clone();
+    let (status, _, complained) = device.run(&["note", "b", "--replaces", &note.as_str()[..5]]);
+    assert!(status == ExitStatus::Refused && complained.contains("too short"), "{complained}");
+    let (status, _, complained) = device.run(&["note", "b", "--replaces", "abcdefabcdef"]);
+    assert!(status == ExitStatus::Refused && complained.contains("no record"), "{complained}");
+    let digits = note.as_str()[..12].to_uppercase();
+    device.json(&["note", "b", "--replaces", &digits]);
+    assert_eq!(chain(&device).last().unwrap().replaces, Some(note));
 }
 
 #[test]

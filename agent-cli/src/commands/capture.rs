@@ -114,6 +114,7 @@ fn take(
     purpose: Option<String>,
     draft: impl FnOnce(FileFacts, Option<photo::PhotoFacts>) -> Draft,
 ) -> anyhow::Result<Captured> {
+    refuse_own(session.store.home(), path)?;
     let _lock = session.store.lock_folder()?;
     let folder = session.store.sealed_folder();
     let mut source = Source::open(path)?;
@@ -163,6 +164,22 @@ fn take(
     })
 }
 
+/// What lies in the store is no evidence, and `--move` would remove it.
+fn refuse_own(home: &Path, path: &Path) -> anyhow::Result<()> {
+    let inside = match (home.canonicalize(), path.canonicalize()) {
+        (Ok(home), Ok(path)) => path.starts_with(home),
+        // What cannot be found is refused when it is opened.
+        _ => false,
+    };
+    if inside {
+        return Err(refuse(
+            format!("it lies in endcheck's own store, {}", home.display()),
+            "Name a photo or document that lies elsewhere.",
+        ));
+    }
+    Ok(())
+}
+
 /// Adds the option that takes other things in.
 fn refusal(refused: PhotoRefusal) -> anyhow::Error {
     match refused {
@@ -177,12 +194,12 @@ fn refusal(refused: PhotoRefusal) -> anyhow::Error {
 fn human(captured: &Captured) -> String {
     let purpose = captured.purpose.as_ref().map(|purpose| format!(" as {purpose}")).unwrap_or_default();
     let moved = if captured.moved { "; the source is removed" } else { "" };
-    let mut text = format!(
-        "{}: taken in{purpose} ({}, {}){moved}",
+    let mut text = captured.recorded.told(&format!(
+        "{}: taken in{purpose} ({}, {}){moved}.",
         captured.file,
         captured.mime,
         ui::size(captured.size_bytes)
-    );
+    ));
     for flag in &captured.flags {
         text.push_str(&format!("\n  {flag}: {} {}", flag.why(), flag.innocent_explanation()));
     }

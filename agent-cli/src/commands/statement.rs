@@ -28,6 +28,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &Statement) -> anyhow::Res
     });
     let draft = session.draft(act, visit.task(), &command.on)?;
     let recorded = session.record(draft)?;
-    session.ui.report(&recorded, || format!("Statement of {} taken down.", command.by));
+    session.ui.report(&recorded, || recorded.told(&format!("Statement of {} taken down.", command.by)));
     Ok(ExitStatus::Success)
 }
