@@ -168,9 +168,31 @@ fn answers_from_a_file_are_taken_all_or_none() {
         "{complained}"
     );
     assert_eq!(chain(&device).len(), 1);
-    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":{"skipped":"no-time"}},{"question":"serial-read","item":"i2","answer":"SN-2"}]"#).unwrap();
-    device.json(&["checklist", "--from", file]);
+    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":{"skipped":"no-time"}},{"question":"serial-read","item":"i2","answer":"SN-2","serial_again":"SN-2"}]"#).unwrap();
+    let lines = device.json(&["checklist", "--from", file]);
+    assert!(
+        lines.len() == 3 && lines.iter().all(|line| line["kind"] == "answer"),
+        "an object a line: {lines:?}"
+    );
     assert_eq!(chain(&device).len(), 4);
+    for (rows, expected) in [
+        (r#"[{"question":"serial-read","item":"i2","answer":"SN-2"}]"#, "needed twice"),
+        (r#"[{"question":"serial-read","item":"i2","answer":"SN-2","serial_again":"SN-3"}]"#, "differ"),
+        (
+            r#"[{"question":"host","answer":"A"},{"question":"1","answer":"B"}]"#,
+            "row 2 (1): row 1 answers the same",
+        ),
+    ] {
+        fs::write(&path, rows).unwrap();
+        let (status, _, complained) = device.run(&["checklist", "--from", file]);
+        assert!(status == ExitStatus::Refused && complained.contains(expected), "{complained}");
+    }
+    fs::write(&path, r#"[{"question":"serial-read","item":"i2","answer":"SN-2","scanned":true}]"#).unwrap();
+    let (_, _, complained) = device.run(&["checklist", "--from", file]);
+    assert!(complained.contains("1 answer recorded."), "{complained}");
+    fs::write(&path, vec![b' '; 17 * 1024 * 1024]).unwrap();
+    let (status, _, complained) = device.run(&["checklist", "--from", file]);
+    assert!(status == ExitStatus::Refused && complained.contains("longer than"), "{complained}");
     let shown = device.json(&["checklist"]);
     assert_eq!(shown[0]["questions"][0]["status"], "answered");
     assert_eq!(shown[0]["may_complete"], false);
@@ -226,7 +248,10 @@ fn a_capture_that_fails_to_be_recorded_leaves_its_copy_to_the_sweep() {
     .unwrap();
     let sealed = || fs::read_dir(device.environment.home.join("sealed")).unwrap().count();
     let (status, _, complained) = device.run(&["capture", &device.photo("a.png")]);
-    assert!(status == ExitStatus::Refused && complained.contains("disk I/O error"), "{complained}");
+    assert!(
+        status == ExitStatus::Refused && complained.contains("cannot be written: disk I/O error"),
+        "{complained}"
+    );
     assert_eq!(sealed(), 1, "the sweep decides by rows, nobody else");
     conn.batch_execute("DROP TRIGGER fault").unwrap();
     device.json(&["status"]);
@@ -252,6 +277,73 @@ fn what_is_not_ours_in_the_folder_stops_nothing_and_stays() {
     fs::remove_dir_all(&sealed).unwrap();
     let (status, _, complained) = device.run(&["status"]);
     assert!(status == ExitStatus::Success && complained.contains("1 sealed copies"), "{complained}");
+}
+
+#[test]
+fn evidence_that_will_not_count_is_told() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let photo = device.photo("a.png");
+    for (options, expected) in [
+        (&["--purpose", "nonsense"][..], Some("the checklist asks for no photo of nonsense")),
+        (&["--question", "host"], Some("question host asks for no photo")),
+        (
+            &["--question", "use-matches", "--purpose", "sign"],
+            Some("question use-matches asks for no photo of sign"),
+        ),
+        (&["--purpose", "plate"], Some("counts for none without --item (i1, i2)")),
+        (&["--purpose", "plate", "--item", "i1"], None),
+        (&["--question", "use-matches"], None),
+        (&[], None),
+    ] {
+        let line = [&["capture", &photo], options].concat();
+        let (_, _, complained) = device.run(&line);
+        assert_eq!(complained.contains("warning"), expected.is_some(), "{line:?}: {complained}");
+        let captured = device.json(&line);
+        let warned = captured[0]["warnings"][0].as_str();
+        assert_eq!(warned.is_some(), expected.is_some(), "{captured:?}");
+        assert!(expected.is_none_or(|expected| warned.unwrap().contains(expected)), "{warned:?}");
+    }
+}
+
+#[test]
+fn a_source_that_stays_despite_move_is_no_success() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let photo = device.photo("a.png");
+    let link = device.folder.path().join("link.png");
+    std::os::unix::fs::symlink(&photo, &link).unwrap();
+    let (status, printed, complained) = device.run(&["capture", "--move", link.to_str().unwrap()]);
+    assert_eq!(status, ExitStatus::Partly);
+    assert!(printed.contains("taken in") && complained.contains("was not removed"), "{printed}{complained}");
+}
+
+#[test]
+fn what_is_wrong_is_said_once_and_where() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let (_, _, complained) = device.run(&["note", "x", "--at", "91,8"]);
+    assert_eq!(complained.matches("is outside").count(), 1, "{complained}");
+    let (status, _, complained) = device.run(&["note", "x", "--visit", ""]);
+    assert!(status == ExitStatus::Refused && complained.contains("empty"), "{complained}");
+    let (_, _, complained) = device.run(&["close", "completed"]);
+    assert!(
+        complained.contains("- [i1] item") && complained.contains("`endcheck item i1 STATUS`"),
+        "{complained}"
+    );
+    let (status, printed, complained) = device.run(&["close", "finished", "--json"]);
+    assert_eq!((status, complained.as_str()), (ExitStatus::Usage, ""));
+    let told: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("finished"), "{told}");
+}
+
+#[test]
+fn output_that_goes_nowhere_is_no_success() {
+    let mut device = Device::enrolled();
+    device.environment.output =
+        std::sync::Mutex::new(Box::new(fs::File::options().write(true).open("/dev/full").unwrap()));
+    let (status, _, complained) = device.run(&["visits"]);
+    assert!(status == ExitStatus::Partly && complained.contains("output cannot be written"), "{complained}");
 }
 
 #[test]

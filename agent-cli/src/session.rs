@@ -1,5 +1,6 @@
 //! An unlocked, enrolled store at work: which visit, which item, and the recording of an act.
 
+use endcheck_protocol::checklist::Missing;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{ItemId, VisitId};
 use endcheck_protocol::record::{Act, Task};
@@ -74,6 +75,18 @@ impl OpenVisit {
         }
     }
 
+    /// What is missing in a sentence that names the item as the lists do, by its key.
+    #[must_use]
+    pub fn sentence(&self, missing: &Missing) -> String {
+        let item = missing.item.as_ref().and_then(|id| self.packet.items.iter().find(|item| item.id == *id));
+        match item {
+            Some(item) => {
+                format!("[{}] {}", item.key, missing.sentence.replace(item.id.as_str(), &item.key))
+            }
+            None => missing.sentence.clone(),
+        }
+    }
+
     /// The item that `selector` means: its key, serial, id or the beginning of its id.
     ///
     /// # Errors
@@ -131,6 +144,12 @@ impl<'a> Session<'a> {
     /// When none or several fit.
     pub fn find_visit(&mut self, selector: Option<&str>) -> anyhow::Result<HeldVisit> {
         let known = self.store.visit_ids()?;
+        if selector.is_some_and(|selector| selector.trim().is_empty()) {
+            return Err(refuse(
+                "the visit that is named is empty",
+                "Leave --visit out, or give the beginning of its id.",
+            ));
+        }
         let fitting: Vec<&String> = match selector {
             Some(prefix) => {
                 let prefix = prefix.trim().to_ascii_lowercase();

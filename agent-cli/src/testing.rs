@@ -174,7 +174,8 @@ fn packet() -> VisitPacket {
             {"id": "use-matches", "number": "2", "scope": "visit", "required": true, "text": {"en": "Is the use as declared?"},
              "answer": "yes-no-unknown", "skip_reasons": ["no-time"],
              "evidence": [{"kind": "photo", "purpose": "use", "at_least": 1}]},
-            {"id": "serial-read", "number": "3", "scope": "item", "required": false, "text": {"en": "Serial?"}, "answer": "serial"}
+            {"id": "serial-read", "number": "3", "scope": "item", "required": false, "text": {"en": "Serial?"}, "answer": "serial",
+             "evidence": [{"kind": "photo", "purpose": "plate", "at_least": 1}]}
         ],
         "items": items.iter().zip(["SN-1", "SN-2"]).map(|(id, serial)| serde_json::json!({"id": id, "description": "amplifier", "serial": serial})).collect::<Vec<_>>(),
         "facts": {}

@@ -28,7 +28,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<
     let state = dossier::state(&records);
     let evaluation = checklist::evaluate(&visit.packet.checklist, &state);
     let closing = evaluation.closing(command.outcome, &state);
-    let mut missing: Vec<String> = closing.missing.iter().map(|need| need.sentence.clone()).collect();
+    let mut missing: Vec<String> = closing.missing.iter().map(|need| visit.sentence(need)).collect();
     if !closing.allowed {
         return Err(refuse(
             format!("the visit cannot be closed as completed: {} missing", missing.len())

@@ -107,7 +107,13 @@ impl Store {
         });
         match appended {
             Ok(signed) => Ok(Appended { signed, trouble: None }),
-            Err(error) if before_commit.is_empty() => Err(error),
+            Err(error) if before_commit.is_empty() => match error.downcast::<diesel::result::Error>() {
+                Ok(error) => {
+                    let cannot = format!("the store in {} cannot be written", self.home.display());
+                    Err(anyhow::Error::new(error).context(cannot))
+                }
+                Err(other) => Err(other),
+            },
             Err(error) => self.after_failed_commit(before_commit, error),
         }
     }

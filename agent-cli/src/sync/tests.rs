@@ -16,13 +16,14 @@ use crate::refusal::ExitStatus;
 use crate::store::Counts;
 use crate::testing::{self, Device};
 
-type Answers = BTreeMap<String, Value>;
+type Answers = Arc<Mutex<BTreeMap<String, Value>>>;
+type Asked = Arc<Mutex<Vec<String>>>;
 
 /// Headquarters: answers by `METHOD path`, else 404; goes away after `farewell` was asked for.
-fn headquarters(farewell: &'static str) -> (String, Arc<Mutex<Answers>>, Arc<Mutex<Vec<String>>>) {
+fn headquarters(farewell: &'static str) -> (String, Answers, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let answers = Arc::new(Mutex::new(Answers::from([
+    let answers = Answers::new(Mutex::new(BTreeMap::from([
         ("POST /api/v1/auth/device-token".to_owned(), json!({ "access_token": "t", "expires_in": 900 })),
         ("PUT /api/v1/devices/me/inventory".to_owned(), json!({})),
         ("GET /api/v1/sync/head".to_owned(), head(0)),
