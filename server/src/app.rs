@@ -131,7 +131,7 @@ impl App {
     pub fn connection(&self) -> Result<db::PooledConn> {
         self.pool.get().map_err(|error| {
             tracing::warn!(%error, "no database connection");
-            Error::with_status(503, "database-busy", "The database is busy", "Try again in a few seconds.")
+            Error::database_busy()
         })
     }
 }

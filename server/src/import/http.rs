@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path, Payload, ServiceConfig};
 use endcheck_protocol::problem::Problem;
+use tokio::sync::Semaphore;
 
 use super::Kind;
 use crate::accounts::{Actor, Permission};
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::rows::{Change, Format, Imported};
 
 /// A file sent over the API is held in memory, so it may be smaller than one on the command line.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Rows take many times the memory of their text, so one file is read at a time; others wait.
+static READING: Semaphore = Semaphore::const_new(1);
 
 /// This module's piece of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
@@ -42,6 +45,7 @@ async fn import(
     use actix_web::HttpMessage as _;
     let format = format(request.content_type())?;
     let body = body::read(payload, MAX_BYTES).await?;
+    let _turn = READING.acquire().await.map_err(|e| Error::Internal(e.into()))?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
     app.read(move |conn| super::run(conn, *kind, format, &body, now)).await.map(Json)

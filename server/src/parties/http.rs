@@ -54,10 +54,12 @@ async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) ->
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let party = rows::read_one(&body, &super::SHAPE, super::parse)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| {
-            Answer::created(&super::create(conn, &actor, party, now)?)
+    app.read(move |conn| {
+        let party = rows::read_one(&body, &super::SHAPE, super::parse)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create(conn, &actor, party, now)?)
+            })
         })
     })
     .await

@@ -76,10 +76,12 @@ async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) ->
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let shipment = rows::read_one(&body, &super::SHAPE, super::parse)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| {
-            Answer::created(&super::create(conn, &actor, shipment, now)?)
+    app.read(move |conn| {
+        let shipment = rows::read_one(&body, &super::SHAPE, super::parse)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create(conn, &actor, shipment, now)?)
+            })
         })
     })
     .await
@@ -122,10 +124,12 @@ async fn create_licence(
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let licence = rows::read_one(&body, &super::LICENCE_SHAPE, super::parse_licence)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| {
-            Answer::created(&super::create_licence(conn, &actor, licence, now)?)
+    app.read(move |conn| {
+        let licence = rows::read_one(&body, &super::LICENCE_SHAPE, super::parse_licence)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create_licence(conn, &actor, licence, now)?)
+            })
         })
     })
     .await

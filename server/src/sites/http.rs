@@ -54,9 +54,13 @@ async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) ->
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let site = rows::read_one(&body, &super::SHAPE, super::parse)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| Answer::created(&super::create(conn, &actor, site, now)?))
+    app.read(move |conn| {
+        let site = rows::read_one(&body, &super::SHAPE, super::parse)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create(conn, &actor, site, now)?)
+            })
+        })
     })
     .await
     .map(HttpResponse::from)
