@@ -124,7 +124,7 @@ fn elements<'t>(text: &'t str, shape: &Shape) -> Result<(Elements<'t>, &'static 
     let at = |error: serde_json::Error| Unread {
         line: error.line() as u64,
         reason: error.to_string(),
-        is_json: error.is_data(),
+        is_json: error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok(),
     };
     let other = |reason: String| Unread { line: 1, reason, is_json: true };
     if text.trim_start().starts_with('[') {
