@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path, Payload, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, ServiceConfig};
 use endcheck_protocol::problem::Problem;
 use tokio::sync::Semaphore;
 
@@ -12,6 +12,7 @@ use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 use crate::rows::{Change, Format, Imported};
 
 /// A file sent over the API is held in memory, so it may be smaller than one on the command line.
@@ -25,7 +26,7 @@ static READING: Semaphore = Semaphore::const_new(1);
 pub struct Api;
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/api/v1/import/{kind}", web::post().to(import));
+    config.service(resource("/api/v1/import/{kind}").post(import));
 }
 
 /// Imports a file of parties, sites, licences or shipments, all or nothing. The same file again

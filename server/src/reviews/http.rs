@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ETAG;
-use actix_web::web::{Data, Json, Path, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
 use endcheck_protocol::ids::{DeterminationId, VisitId};
 use endcheck_protocol::problem::Problem;
 use utoipa::OpenApi;
@@ -11,6 +11,7 @@ use super::{Determination, Determine, Dossier, page};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 use crate::visits;
 
 #[derive(OpenApi)]
@@ -19,9 +20,9 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/visits/{id}").route(get().to(dossier)))
-        .service(resource("/api/v1/visits/{id}/determinations").route(post().to(determine)))
-        .service(resource("/api/v1/determinations/{id}/approve").route(post().to(approve)))
+        .service(resource("/api/v1/visits/{id}").get(dossier))
+        .service(resource("/api/v1/visits/{id}/determinations").post(determine))
+        .service(resource("/api/v1/determinations/{id}/approve").post(approve))
         .configure(page::routes);
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::ids::{LicenceId, ShipmentId};
 use endcheck_protocol::problem::Problem;
@@ -14,6 +14,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{ListQuery, Page, entity};
+use crate::resource::resource;
 use crate::rows;
 
 /// This slice's piece of the OpenAPI document.
@@ -37,12 +38,10 @@ pub struct Api;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/api/v1/shipments", web::get().to(list))
-        .route("/api/v1/shipments", web::post().to(create))
-        .route("/api/v1/shipments/{id}", web::get().to(get))
-        .route("/api/v1/licences", web::get().to(list_licences))
-        .route("/api/v1/licences", web::post().to(create_licence))
-        .route("/api/v1/licences/{id}", web::get().to(get_licence));
+        .service(resource("/api/v1/shipments").get(list).post(create))
+        .service(resource("/api/v1/shipments/{id}").get(get))
+        .service(resource("/api/v1/licences").get(list_licences).post(create_licence))
+        .service(resource("/api/v1/licences/{id}").get(get_licence));
 }
 
 /// Shipments in the order of their keys; `country` is the site's.
