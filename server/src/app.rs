@@ -19,6 +19,7 @@ use crate::db::{Conn, Pool};
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::keys::Keys;
+use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
     accounts, checklists, checks, db, evidence, import, pages, parties, reviews, shipments, sites, uploads,
@@ -131,7 +132,7 @@ impl App {
     pub fn connection(&self) -> Result<db::PooledConn> {
         self.pool.get().map_err(|error| {
             tracing::warn!(%error, "no database connection");
-            Error::with_status(503, "database-busy", "The database is busy", "Try again in a few seconds.")
+            Error::database_busy()
         })
     }
 }
@@ -196,9 +197,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(evidence::routes)
         .configure(reviews::routes)
         .configure(pages::routes)
-        .service(web::resource("/healthz").route(web::get().to(async || "ok\n")))
-        .service(web::resource("/readyz").route(web::get().to(ready)))
-        .service(web::resource("/api/openapi.json").route(web::get().to(async || web::Json(openapi()))))
+        .service(resource("/healthz").get(async || "ok\n"))
+        .service(resource("/readyz").get(ready))
+        .service(resource("/api/openapi.json").get(async || web::Json(openapi())))
         .default_service(web::to(|| async { Err::<&str, _>(Error::not_found("page")) }));
 }
 

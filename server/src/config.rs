@@ -1,6 +1,6 @@
 //! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -34,6 +34,11 @@ pub struct Settings {
     /// PEM private key of the certificate.
     #[arg(long, env = "ENDCHECK_TLS_KEY", global = true)]
     pub tls_key: Option<PathBuf>,
+    /// Address of a proxy whose Forwarded and X-Forwarded headers are believed; several with commas, or
+    /// given several times.
+    #[arg(long, env = "ENDCHECK_TRUSTED_PROXY", global = true, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxy: Vec<IpAddr>,
     /// Bytes of one upload at most.
     #[arg(long, env = "ENDCHECK_MAX_UPLOAD_BYTES", global = true)]
     pub max_upload_bytes: Option<u64>,
@@ -69,6 +74,7 @@ pub struct Config {
     pub escrow_recipient: Option<String>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
+    pub trusted_proxy: Vec<IpAddr>,
     pub max_upload_bytes: u64,
     pub upload_expiry_hours: u32,
     pub grace_hours: u32,
@@ -105,6 +111,11 @@ impl Settings {
             escrow_recipient: self.escrow_recipient.or(file.escrow_recipient),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
+            trusted_proxy: if self.trusted_proxy.is_empty() {
+                file.trusted_proxy
+            } else {
+                self.trusted_proxy
+            },
             max_upload_bytes: self
                 .max_upload_bytes
                 .or(file.max_upload_bytes)
@@ -145,11 +156,13 @@ mod tests {
     fn flags_beat_the_file_and_the_password_is_masked() {
         let flags = Settings { grace_hours: Some(5), ..Settings::default() };
         let file: Settings = toml::from_str(
-            "grace_hours = 7\norg = \"Authority\"\ndatabase_url = \"postgres://me:secret@db/x\"",
+            "grace_hours = 7\norg = \"Authority\"\ndatabase_url = \"postgres://me:secret@db/x\"\n\
+             trusted_proxy = [\"10.0.0.1\", \"::1\"]",
         )
         .unwrap();
         let config = flags.over(file);
         assert_eq!((config.grace_hours, config.org.as_str()), (5, "Authority"));
+        assert_eq!(config.trusted_proxy.len(), 2);
         let printed = config.printed().unwrap();
         assert!(printed.contains("postgres://me:******@db/x") && !printed.contains("secret"), "{printed}");
         assert!(toml::from_str::<Settings>("grace_ours = 7").is_err());

@@ -5,6 +5,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use diesel::result::DatabaseErrorKind;
 use endcheck_protocol::problem::{FieldProblem, Problem};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -76,6 +77,17 @@ impl Error {
         Self::refused(status, code, title, detail)
     }
 
+    /// 503: somebody else holds what this needs, or all connections are taken.
+    #[must_use]
+    pub fn database_busy() -> Self {
+        Self::refused(
+            503,
+            "database-busy",
+            "The database is busy",
+            "Another request is writing. Nothing was written; send the same request again in a few seconds.",
+        )
+    }
+
     /// A failure of the file store.
     #[must_use]
     pub fn from_store(error: object_store::Error) -> Self {
@@ -114,9 +126,26 @@ impl From<diesel::result::Error> for Error {
             diesel::result::Error::DatabaseError(_, info) if info.message().ends_with(": 0x00") => {
                 Self::malformed("nul-in-text", "A text holds the character U+0000. Leave it out.")
             }
+            diesel::result::Error::DatabaseError(kind, info) if is_busy(&kind, info.message()) => {
+                tracing::warn!(error = info.message(), "the database is busy");
+                Self::database_busy()
+            }
             other => Self::Internal(other.into()),
         }
     }
+}
+
+/// Whether a failure says only that others were in the way: SQLite's `SQLITE_BUSY` and
+/// `SQLITE_LOCKED`, PostgreSQL's 40001, 40P01 and 55P03. Diesel passes on a kind for one of them and
+/// the words for the rest.
+fn is_busy(kind: &DatabaseErrorKind, message: &str) -> bool {
+    matches!(kind, DatabaseErrorKind::SerializationFailure)
+        || matches!(kind, DatabaseErrorKind::Unknown)
+            && (matches!(
+                message,
+                "database is locked" | "deadlock detected" | "canceling statement due to lock timeout"
+            ) || message.starts_with("database table is locked")
+                || message.starts_with("could not obtain lock on "))
 }
 
 impl From<std::io::Error> for Error {

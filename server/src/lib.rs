@@ -1,7 +1,7 @@
 //! The headquarters of Endcheck.
 //!
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
-//! `body`, `rows`, `listing`, `idempotency`),
+//! `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
 //! `import`, `jobs`, `pages`) that wires them.
 
@@ -10,6 +10,7 @@ pub mod app;
 pub mod body;
 pub mod checklists;
 pub mod checks;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -24,6 +25,7 @@ pub mod listing;
 pub mod log;
 pub mod pages;
 pub mod parties;
+pub mod resource;
 pub mod reviews;
 pub mod rows;
 pub mod shipments;

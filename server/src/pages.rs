@@ -3,12 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
-use actix_web::web::{ServiceConfig, get, resource};
+use actix_web::web::ServiceConfig;
 use askama::Template;
 use endcheck_protocol::ids::UserId;
 
 use crate::accounts::PageSession;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 
 /// The frame around a page.
 pub struct Shell {
@@ -51,21 +52,20 @@ pub fn status(code: u16) -> StatusCode {
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/static/icon.svg").route(get().to(async || {
+        .service(resource("/static/icon.svg").get(async || {
             HttpResponse::Ok()
                 .insert_header((CONTENT_TYPE, "image/svg+xml"))
                 .insert_header((CACHE_CONTROL, "max-age=3600"))
                 .body(include_str!("../static/icon.svg"))
-        })))
+        }))
         .service(
-            resource("/").route(
-                get().to(async || HttpResponse::SeeOther().insert_header((LOCATION, "/visits")).finish()),
-            ),
+            resource("/")
+                .get(async || HttpResponse::SeeOther().insert_header((LOCATION, "/visits")).finish()),
         )
-        .service(resource("/static/console.css").route(get().to(async || {
+        .service(resource("/static/console.css").get(async || {
             HttpResponse::Ok()
                 .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
                 .insert_header((CACHE_CONTROL, "max-age=3600"))
                 .body(include_str!("../static/console.css"))
-        })));
+        }));
 }

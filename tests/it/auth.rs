@@ -6,7 +6,7 @@ use endcheck_tests::Http;
 use serde_json::json;
 
 use crate::hand::HandDevice;
-use crate::office::{Office, access_header, fixture, jwt, text};
+use crate::office::{Office, PASSWORD, access_header, fixture, jwt, text};
 use crate::tablet::Tablet;
 
 const SHIPMENT: &str = "SH-2026-0101";
@@ -176,4 +176,56 @@ fn an_assertion_counts_once_and_only_from_its_own_device() {
     let good = jwt(&header, &claims(now_s + 60), &device.sign_in_key);
     let _ = ask(&good).expect(200);
     ask(&good).expect_problem(401, "assertion-replayed");
+}
+
+#[test]
+fn a_stranger_who_guesses_does_not_keep_a_person_out() {
+    let office = Office::open_with(|config| config.trusted_proxy = vec![[127, 0, 0, 1].into()]);
+    let from = |address: &str| office.server.with_header("x-forwarded-for", address);
+    let sign_in = |http: &Http, password: &str| {
+        http.post("/api/v1/auth/login", &json!({ "login": "ada", "password": password }))
+    };
+    // What a client says of itself stands left of what the proxy says.
+    let stranger = from("198.51.100.7, 203.0.113.9");
+    for _ in 0..8 {
+        office.server.clock().advance(TimeDelta::seconds(20));
+        sign_in(&stranger, "a guess").expect_problem(401, "bad-credentials");
+    }
+    sign_in(&stranger, PASSWORD).expect_problem(429, "too-many-attempts");
+    sign_in(&from("203.0.113.9"), PASSWORD).expect_problem(429, "too-many-attempts");
+    let _ = sign_in(&from("198.51.100.7"), PASSWORD).expect(200);
+}
+
+#[test]
+fn a_page_s_cookie_is_secure_behind_a_proxy_that_speaks_tls() {
+    let cookie = |trusted: bool, protocol: &str| {
+        let office = Office::open_with(|config| {
+            if trusted {
+                config.trusted_proxy = vec![[127, 0, 0, 1].into()];
+            }
+        });
+        let form = format!("login=ada&password={}", PASSWORD.replace(' ', "+"));
+        let headers = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("X-Forwarded-For", "198.51.100.7"),
+            ("X-Forwarded-Proto", protocol),
+        ];
+        let answer = office.server.send("POST", "/login", &headers, Some(form.as_bytes())).expect(303);
+        answer.header("set-cookie").to_owned()
+    };
+    assert!(cookie(true, "https").contains("Secure"));
+    assert!(!cookie(true, "http").contains("Secure"));
+    assert!(!cookie(false, "https").contains("Secure"), "anybody can send the header");
+}
+
+#[test]
+fn only_an_inspector_gets_an_enrolment_code() {
+    let office = Office::open();
+    for person in [&office.ada, &office.vera] {
+        let path = format!("/api/v1/users/{}/enrolment-codes", person.id);
+        let refused = office.manager().post(&path, &json!({}));
+        refused.expect_problem(409, "no-inspector");
+        assert!(refused.text().contains(&person.name), "{}", refused.text());
+    }
+    assert!(!office.code(&office.iris).is_empty());
 }

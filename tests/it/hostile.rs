@@ -318,9 +318,7 @@ impl Siege {
 
     /// The most memory that the process ever held.
     fn most_resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id().unwrap())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        self.server.most_resident_kib()
     }
 }
 

@@ -16,6 +16,8 @@ mod intake;
 #[cfg(test)]
 mod licences;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod office;

@@ -1,6 +1,13 @@
 //! What a server refuses before any slice is asked.
 
+use std::collections::BTreeSet;
+
+use endcheck_protocol::sync::MAX_RECORDS_BYTES;
 use endcheck_tests::TestServer;
+use serde_json::Value;
+
+use crate::hand::HandDevice;
+use crate::office::Office;
 
 /// A path that reads a body before it asks who sends it.
 const LOGIN: &str = "/api/v1/auth/login";
@@ -45,6 +52,94 @@ fn a_body_that_is_no_json_changes_nothing() {
         server.post(LOGIN, &body).expect_problem(400, "malformed-json");
     }
     server.get(LOGIN).expect_problem(405, "method-not-allowed");
+}
+
+/// Pages and what else the description does not list.
+const PAGES: [(&str, &str); 12] = [
+    ("/healthz", "GET, HEAD"),
+    ("/readyz", "GET, HEAD"),
+    ("/api/openapi.json", "GET, HEAD"),
+    ("/", "GET, HEAD"),
+    ("/static/console.css", "GET, HEAD"),
+    ("/static/icon.svg", "GET, HEAD"),
+    ("/login", "GET, HEAD, POST"),
+    ("/logout", "POST"),
+    ("/visits", "GET, HEAD"),
+    ("/visits/x", "GET, HEAD"),
+    ("/visits/x/determination", "POST"),
+    ("/determinations/x/approval", "POST"),
+];
+
+#[test]
+fn a_wrong_method_is_named_with_the_right_ones_on_every_path() {
+    let server = TestServer::start();
+    let document = server.get("/api/openapi.json").expect_json(200);
+    let methods = |described: &Value| {
+        let names = described.as_object().unwrap().keys().map(|name| name.to_uppercase());
+        let mut names: BTreeSet<String> = names.collect();
+        if names.contains("GET") {
+            names.insert("HEAD".to_owned());
+        }
+        names
+    };
+    let mut paths: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for (path, described) in document["paths"].as_object().unwrap() {
+        // tus has rules of its own, and tests of its own.
+        if !path.starts_with("/api/v1/files") {
+            let path: Vec<&str> =
+                path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
+            paths.push((path.join("/"), methods(described)));
+        }
+    }
+    assert!(paths.len() > 30);
+    for (path, allowed) in PAGES {
+        paths.push((path.to_owned(), allowed.split(", ").map(str::to_owned).collect()));
+    }
+    for (path, allowed) in paths {
+        for wrong in ["GET", "POST", "PUT", "DELETE", "PATCH", "PROPFIND"] {
+            if allowed.contains(wrong) {
+                continue;
+            }
+            let refused = server.send(wrong, &path, &[], None);
+            assert_eq!(refused.status, 405, "{wrong} {path}: {}", refused.text());
+            refused.expect_problem(405, "method-not-allowed");
+            let told: BTreeSet<String> = refused.header("allow").split(", ").map(str::to_owned).collect();
+            assert_eq!(told, allowed, "{wrong} {path}");
+        }
+    }
+}
+
+#[test]
+fn head_is_answered_wherever_get_is() {
+    let office = Office::open();
+    let manager = office.manager();
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/api/openapi.json",
+        "/login",
+        "/api/v1/visits",
+        "/api/v1/parties",
+        "/api/v1/me",
+    ] {
+        let answer = manager.send("HEAD", path, &[("Accept-Encoding", "identity")], None);
+        assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
+        assert_eq!(answer.header("content-type"), manager.get(path).header("content-type"), "{path}");
+    }
+}
+
+#[test]
+fn a_body_of_too_many_records_is_refused_by_name_and_only_to_a_device() {
+    let office = Office::open();
+    let device = HandDevice::enrolled(&office, &office.iris);
+    let person = office.as_person(&office.iris).with_header("endcheck-protocol", "1");
+    let large = vec![b'x'; MAX_RECORDS_BYTES + 1];
+    for (http, status, code) in [(device.http(), 413, "body-too-large"), (person, 403, "device-required")] {
+        // A client that is still sending when it is refused may find the connection closed instead.
+        if let Some(answer) = http.try_send("POST", "/api/v1/sync/records", &[], Some(&large)) {
+            answer.expect_problem(status, code);
+        }
+    }
 }
 
 #[test]

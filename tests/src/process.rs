@@ -114,6 +114,15 @@ impl ServerProcess {
         self.child.as_ref().map(Child::id)
     }
 
+    /// The most memory that the process ever held, in KiB.
+    #[must_use]
+    pub fn most_resident_kib(&self) -> u64 {
+        let id = self.id().expect("the server is running");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the line VmHWM");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -82,7 +82,8 @@ pub struct EnrolledKey {
 /// with the same code, though only its hash is stored.
 ///
 /// # Errors
-/// 403 without the permission to manage accounts; 404 when there is no such person, or a disabled one.
+/// 403 without the permission to manage accounts; 404 when there is no such person, or a disabled one;
+/// 409 `no-inspector` when the person has no use for a device.
 pub fn make_code(
     conn: &mut Conn,
     app: &App,
@@ -92,8 +93,15 @@ pub fn make_code(
     now: Timestamp,
 ) -> Result<EnrolmentCode> {
     actor.require(Permission::ManageAccounts)?;
-    if super::users::find(conn, user)?.disabled_at.is_some() {
+    let person = super::users::find(conn, user)?;
+    if person.disabled_at.is_some() {
         return Err(Error::not_found("active account"));
+    }
+    if !person.roles.iter().any(|role| Permission::Inspect.held_by(*role)) {
+        return Err(Error::conflict(
+            "no-inspector",
+            format!("{} is no inspector. Only inspectors enrol devices.", person.name),
+        ));
     }
     let code = match retry_key {
         Some(key) => {

@@ -14,6 +14,7 @@ use super::sign_in::{self, RefreshToken, SignIn, Tokens};
 use super::users::{self, AddUser, User};
 use super::{Actor, Role, store, throttle, tokens};
 use crate::app::App;
+use crate::client::Client;
 use crate::error::{Error, Result};
 
 /// The only assertion type there is (RFC 7523 §2.2).
@@ -81,21 +82,27 @@ impl From<Error> for SignInRefusal {
 }
 
 /// Checks a login and a password. The try is counted before the slow part, so that many at once gain
-/// nothing; success clears the count.
+/// nothing: first for this login and address, then for this login from everywhere. Success clears both.
 pub(super) async fn password_sign_in(
     app: &Data<App>,
+    from: Client,
     login: &str,
     password: String,
     now: Timestamp,
 ) -> Result<UserId, SignInRefusal> {
     let login = sign_in::normal_login(login);
-    let key = sign_in::attempt_key("login", &login);
-    let begun = key.clone();
-    app.write(move |conn| sign_in::begin_attempt(conn, &begun, throttle::FREE_SIGN_INS, now))
-        .await?
-        .map_err(|wait_s| SignInRefusal::Wait { wait_s })?;
+    let from_here = sign_in::attempt_key("login-from", &format!("{} {login}", from.network()));
+    let overall = sign_in::attempt_key("login", &login);
+    let keys = [from_here, overall];
+    let [here, everywhere] = keys.clone();
+    app.write(move |conn| match sign_in::begin_attempt(conn, &here, throttle::FREE_SIGN_INS, now)? {
+        Ok(()) => sign_in::begin_attempt(conn, &everywhere, throttle::FREE_SIGN_INS_OVERALL, now),
+        wait => Ok(wait),
+    })
+    .await?
+    .map_err(|wait_s| SignInRefusal::Wait { wait_s })?;
     let user = app.read(move |conn| sign_in::check_password(conn, &login, &password)).await?;
-    app.write(move |conn| store::clear_attempts(conn, &key)).await?;
+    app.write(move |conn| keys.iter().try_for_each(|key| store::clear_attempts(conn, key))).await?;
     Ok(user.id)
 }
 
@@ -118,10 +125,11 @@ fn tokens_answer(tokens: &Tokens) -> HttpResponse {
 
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "accounts", request_body = SignIn, responses(
     (status = 200, body = Tokens), (status = 401, body = Problem), (status = 429, body = Problem)))]
-pub(super) async fn login(app: Data<App>, body: Json<SignIn>) -> Result<HttpResponse> {
+pub(super) async fn login(request: HttpRequest, app: Data<App>, body: Json<SignIn>) -> Result<HttpResponse> {
     let now = app.clock.now();
+    let from = Client::of(&request, &app.config.trusted_proxy);
     let SignIn { login, password } = body.into_inner();
-    let user = match password_sign_in(&app, &login, password, now).await {
+    let user = match password_sign_in(&app, from, &login, password, now).await {
         Ok(user) => user,
         Err(SignInRefusal::Wait { wait_s }) => return Ok(too_many_attempts(wait_s)),
         Err(SignInRefusal::Refused(error)) => return Err(error),
@@ -214,7 +222,7 @@ pub(super) async fn disable_user(app: Data<App>, actor: Actor, id: Path<UserId>)
 #[utoipa::path(post, path = "/api/v1/users/{id}/enrolment-codes", tag = "accounts",
     params(("id" = UserId, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = EnrolmentCode), (status = 403, body = Problem),
-    (status = 404, body = Problem)))]
+    (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn make_code(
     request: HttpRequest,
     app: Data<App>,
@@ -248,8 +256,8 @@ pub(super) async fn enrol(
     body: Json<EnrolDevice>,
 ) -> Result<HttpResponse> {
     let now = app.clock.now();
-    let from = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-    let key = sign_in::attempt_key("enrol", &from);
+    let from = Client::of(&request, &app.config.trusted_proxy);
+    let key = sign_in::attempt_key("enrol", &from.network());
     let begun = key.clone();
     let begun =
         app.write(move |conn| sign_in::begin_attempt(conn, &begun, throttle::FREE_ENROLMENTS, now)).await?;

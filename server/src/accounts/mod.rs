@@ -21,7 +21,7 @@ mod verified;
 
 use std::fmt;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::ServiceConfig;
 use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,7 @@ pub use verified::VerifiedTokens;
 
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 
 /// A duty that a person holds.
 #[derive(
@@ -182,37 +183,19 @@ pub fn name_of(conn: &mut Conn, actor: &str) -> Result<String> {
 /// The routes of this slice.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/auth/login").route(web::post().to(http::login)))
-        .service(resource("/api/v1/auth/refresh").route(web::post().to(http::refresh)))
-        .service(resource("/api/v1/auth/logout").route(web::post().to(http::logout)))
-        .service(resource("/api/v1/auth/device-token").route(web::post().to(http::device_token)))
-        .service(resource("/.well-known/jwks.json").route(web::get().to(http::jwks)))
-        .service(resource("/api/v1/me").route(web::get().to(http::me)))
-        .service(
-            resource("/api/v1/users")
-                .route(web::get().to(http::list_users))
-                .route(web::post().to(http::add_user)),
-        )
-        .service(resource("/api/v1/users/{id}/disable").route(web::post().to(http::disable_user)))
-        .service(resource("/api/v1/users/{id}/enrolment-codes").route(web::post().to(http::make_code)))
-        .service(resource("/api/v1/devices").route(web::get().to(http::list_devices)))
-        .service(resource("/api/v1/devices/enrol").route(web::post().to(http::enrol)))
-        .service(resource("/api/v1/devices/me/inventory").route(web::put().to(http::set_inventory)))
-        .service(resource("/api/v1/devices/{id}/revoke").route(web::post().to(http::revoke_device)))
-        .service(
-            resource("/login").route(web::get().to(pages::show_login)).route(web::post().to(pages::login)),
-        )
-        .service(resource("/logout").route(web::post().to(pages::logout)));
-}
-
-/// A path that answers other methods with a problem document, too.
-fn resource(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(|| async {
-        Err::<&str, _>(Error::with_status(
-            405,
-            "method-not-allowed",
-            "This path has no such method",
-            "The API description at /api/openapi.json lists the methods of each path.",
-        ))
-    }))
+        .service(resource("/api/v1/auth/login").post(http::login))
+        .service(resource("/api/v1/auth/refresh").post(http::refresh))
+        .service(resource("/api/v1/auth/logout").post(http::logout))
+        .service(resource("/api/v1/auth/device-token").post(http::device_token))
+        .service(resource("/.well-known/jwks.json").get(http::jwks))
+        .service(resource("/api/v1/me").get(http::me))
+        .service(resource("/api/v1/users").get(http::list_users).post(http::add_user))
+        .service(resource("/api/v1/users/{id}/disable").post(http::disable_user))
+        .service(resource("/api/v1/users/{id}/enrolment-codes").post(http::make_code))
+        .service(resource("/api/v1/devices").get(http::list_devices))
+        .service(resource("/api/v1/devices/enrol").post(http::enrol))
+        .service(resource("/api/v1/devices/me/inventory").put(http::set_inventory))
+        .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
+        .service(resource("/login").get(pages::show_login).post(pages::login))
+        .service(resource("/logout").post(pages::logout));
 }

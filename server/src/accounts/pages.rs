@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::session::{PageRefusal, PageSession, SESSION_COOKIE, cookie};
 use super::{http, sign_in};
 use crate::app::App;
+use crate::client::Client;
 use crate::error::{Error, Result};
 
 #[derive(Template)]
@@ -94,10 +95,11 @@ pub(super) async fn login(
     refuse_other_sites(&request)?;
     let form = form.into_inner();
     let now = app.clock.now();
-    match http::password_sign_in(&app, &form.login, form.password, now).await {
+    let from = Client::of(&request, &app.config.trusted_proxy);
+    match http::password_sign_in(&app, from, &form.login, form.password, now).await {
         Ok(user) => {
             let secret = app.write(move |conn| sign_in::start_session(conn, &user, now)).await?;
-            Ok(see_other(next_path(&form.next)).cookie(cookie(&app, secret)).finish())
+            Ok(see_other(next_path(&form.next)).cookie(cookie(&app, from, secret)).finish())
         }
         Err(http::SignInRefusal::Wait { wait_s }) => {
             let problem = format!("Too many attempts. Try again in {wait_s} seconds.");
@@ -123,7 +125,8 @@ pub(super) async fn logout(
         let secret = held.value().to_owned();
         app.write(move |conn| sign_in::end_session(conn, &secret)).await?;
     }
-    Ok(see_other("/login").cookie(cookie(&app, String::new())).finish())
+    let from = Client::of(&request, &app.config.trusted_proxy);
+    Ok(see_other("/login").cookie(cookie(&app, from, String::new())).finish())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use endcheck_protocol::time::Timestamp;
 
 use super::{Actor, sign_in, tokens};
 use crate::app::App;
+use crate::client::Client;
 use crate::error::{Error, Result};
 
 /// Name of the cookie that holds the secret of a page session.
@@ -77,13 +78,13 @@ impl ResponseError for PageRefusal {
 }
 
 /// The cookie that carries `secret`; an empty secret ends it.
-pub(super) fn cookie(app: &App, secret: String) -> Cookie<'static> {
+pub(super) fn cookie(app: &App, from: Client, secret: String) -> Cookie<'static> {
     let ends = secret.is_empty();
     let mut cookie = Cookie::build(SESSION_COOKIE, secret)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(app.config.tls_cert.is_some())
+        .secure(app.config.tls_cert.is_some() || from.https)
         .finish();
     if ends {
         cookie.make_removal();

@@ -146,6 +146,25 @@ async fn a_login_gives_tokens_and_wrong_ones_wait_ever_longer() {
 }
 
 #[actix_web::test]
+async fn tries_from_everywhere_have_a_cap_of_their_own() {
+    let office = Office::open();
+    let key = super::sign_in::attempt_key("login", "boss");
+    let free = super::throttle::FREE_SIGN_INS_OVERALL;
+    for _ in 0..free + 3 {
+        office.advance(20);
+        let now = office.app.clock.now();
+        let mut conn = office.app.connection().unwrap();
+        let begun = conn.write(|conn| super::sign_in::begin_attempt(conn, &key, free, now)).unwrap();
+        assert_eq!(begun, Ok(()));
+    }
+    let right = json!({"login": "boss", "password": PASSWORD});
+    let answer = post(&office, "/api/v1/auth/login", "", right.clone()).await;
+    assert_eq!(refusal(&answer), (429, "too-many-attempts"));
+    office.advance(20);
+    assert_eq!(post(&office, "/api/v1/auth/login", "", right).await.0, 200);
+}
+
+#[actix_web::test]
 async fn a_refresh_rotates_repeats_its_answer_and_betrays_a_thief() {
     let office = Office::open();
     let first = text(&sign_in(&office, "boss").await, "refresh_token");
@@ -431,6 +450,4 @@ async fn the_key_set_verifies_tokens_and_every_path_is_described() {
     validation.set_audience(&["Authority"]);
     jsonwebtoken::decode::<AccessClaims>(&token, &key, &validation).unwrap();
     assert_eq!(super::openapi().paths.paths.len(), 13);
-    let answer = call(&office, Method::DELETE, "/api/v1/me", "", Value::Null).await;
-    assert_eq!(refusal(&answer), (405, "method-not-allowed"));
 }

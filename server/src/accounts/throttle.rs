@@ -3,8 +3,11 @@
 use chrono::TimeDelta;
 use endcheck_protocol::time::Timestamp;
 
-/// Tries of one login before it has to wait.
+/// Tries of one login from one address before that address has to wait.
 pub const FREE_SIGN_INS: i64 = 5;
+/// Tries of one login from everywhere before everybody has to wait. One address comes to about twenty in
+/// an hour, so a stranger alone cannot keep a person out.
+pub const FREE_SIGN_INS_OVERALL: i64 = 100;
 /// Tries of enrolment codes from one address before it has to wait.
 pub const FREE_ENROLMENTS: i64 = 20;
 /// The longest wait, in seconds.

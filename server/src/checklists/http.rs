@@ -1,6 +1,6 @@
 //! Checklists over HTTP.
 
-use actix_web::web::{Data, Json, Path, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
 use endcheck_protocol::checklist::{Checklist, Template};
 use endcheck_protocol::digest::Sha256;
@@ -12,6 +12,7 @@ use super::store;
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::error::Result;
+use crate::resource::resource;
 
 #[derive(OpenApi)]
 #[openapi(paths(templates, add_template, checklist), components(schemas(TemplateVersion, Problem)))]
@@ -19,10 +20,8 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(
-            resource("/api/v1/checklist-templates").route(get().to(templates)).route(post().to(add_template)),
-        )
-        .service(resource("/api/v1/checklists/{hash}").route(get().to(checklist)));
+        .service(resource("/api/v1/checklist-templates").get(templates).post(add_template))
+        .service(resource("/api/v1/checklists/{hash}").get(checklist));
 }
 
 /// A version of a template.

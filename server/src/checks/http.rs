@@ -1,7 +1,7 @@
 //! Checks over HTTP.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use endcheck_protocol::ids::{CheckId, ShipmentId};
 use endcheck_protocol::problem::Problem;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{self, Page};
+use crate::resource::resource;
 
 #[derive(OpenApi)]
 #[openapi(paths(open, list, find))]
@@ -21,8 +22,8 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/checks").route(post().to(open)).route(get().to(list)))
-        .service(resource("/api/v1/checks/{id}").route(get().to(find)));
+        .service(resource("/api/v1/checks").post(open).get(list))
+        .service(resource("/api/v1/checks/{id}").get(find));
 }
 
 /// Open a check on a shipment.

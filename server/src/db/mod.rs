@@ -110,9 +110,13 @@ impl ManageConnection for Manager {
                 .map_err(diesel::r2d2::Error::QueryError)?;
                 Ok(Conn::Sqlite(conn))
             }
-            None => PgConnection::establish(&self.url)
-                .map(Conn::Postgres)
-                .map_err(diesel::r2d2::Error::ConnectionError),
+            None => {
+                let mut conn =
+                    PgConnection::establish(&self.url).map_err(diesel::r2d2::Error::ConnectionError)?;
+                // As long as SQLite waits above.
+                conn.batch_execute("set lock_timeout = '10s'").map_err(diesel::r2d2::Error::QueryError)?;
+                Ok(Conn::Postgres(conn))
+            }
         }
     }
 
@@ -149,10 +153,10 @@ pub fn migrate(conn: &mut Conn) -> anyhow::Result<Vec<String>> {
         Conn::Sqlite(conn) => conn.run_pending_migrations(SQLITE_MIGRATIONS).map(|v| names(&v)),
         Conn::Postgres(conn) => {
             // Two servers may start at once; the second waits and finds nothing to do.
-            conn.batch_execute("select pg_advisory_lock(4871002)")?;
+            conn.batch_execute("set lock_timeout = 0; select pg_advisory_lock(4871002)")?;
             conn.setup()?;
             let run = conn.run_pending_migrations(POSTGRES_MIGRATIONS).map(|v| names(&v));
-            conn.batch_execute("select pg_advisory_unlock(4871002)")?;
+            conn.batch_execute("select pg_advisory_unlock(4871002); set lock_timeout = '10s'")?;
             run
         }
     };

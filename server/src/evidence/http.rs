@@ -7,7 +7,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE,
 };
-use actix_web::web::{Bytes, Data, Json, Path, PayloadConfig, Query, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::problem::Problem;
@@ -23,7 +23,9 @@ use super::store::{self, FileState};
 use super::{intake, settle};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
+use crate::body;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 
 #[derive(OpenApi)]
 #[openapi(paths(head, records, receipts, envelope, original, small))]
@@ -31,14 +33,12 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/sync/head").route(get().to(head)))
-        .service(
-            resource(RECORDS_PATH).app_data(PayloadConfig::new(MAX_RECORDS_BYTES)).route(post().to(records)),
-        )
-        .service(resource("/api/v1/sync/receipts").route(get().to(receipts)))
-        .service(resource("/api/v1/records/{hash}/envelope").route(get().to(envelope)))
-        .service(resource("/api/v1/records/{hash}/original").route(get().to(original)))
-        .service(resource("/api/v1/records/{hash}/thumbnail").route(get().to(small)));
+        .service(resource("/api/v1/sync/head").get(head))
+        .service(resource(RECORDS_PATH).post(records))
+        .service(resource("/api/v1/sync/receipts").get(receipts))
+        .service(resource("/api/v1/records/{hash}/envelope").get(envelope))
+        .service(resource("/api/v1/records/{hash}/original").get(original))
+        .service(resource("/api/v1/records/{hash}/thumbnail").get(small));
 }
 
 /// Where devices hand in records; the one path that takes a packed body.
@@ -117,12 +117,13 @@ async fn records(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
-    body: Bytes,
+    payload: Payload,
 ) -> Result<Json<RecordAnswers>> {
     require_protocol(&request)?;
     actor.require(Permission::Inspect)?;
     let device = actor.require_device()?.clone();
     let encoding = request.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let body = body::read(payload, MAX_RECORDS_BYTES).await?;
     let envelopes = read_envelopes(&body, encoding)?;
     let app = app.into_inner();
     let now = app.clock.now();

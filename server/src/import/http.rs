@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path, Payload, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, ServiceConfig};
 use endcheck_protocol::problem::Problem;
+use tokio::sync::Semaphore;
 
 use super::Kind;
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
 use crate::error::{Error, Result};
+use crate::resource::resource;
 use crate::rows::{Change, Format, Imported};
 
 /// A file sent over the API is held in memory, so it may be smaller than one on the command line.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Rows take many times the memory of their text, so one file is read at a time; others wait.
+static READING: Semaphore = Semaphore::const_new(1);
 
 /// This module's piece of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
@@ -22,7 +26,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 pub struct Api;
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/api/v1/import/{kind}", web::post().to(import));
+    config.service(resource("/api/v1/import/{kind}").post(import));
 }
 
 /// Imports a file of parties, sites, licences or shipments, all or nothing. The same file again
@@ -42,6 +46,7 @@ async fn import(
     use actix_web::HttpMessage as _;
     let format = format(request.content_type())?;
     let body = body::read(payload, MAX_BYTES).await?;
+    let _turn = READING.acquire().await.map_err(|e| Error::Internal(e.into()))?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
     app.read(move |conn| super::run(conn, *kind, format, &body, now)).await.map(Json)

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ETAG;
-use actix_web::web::{Data, Path, Payload, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Path, Payload, ServiceConfig};
 use endcheck_protocol::ids::{DeterminationId, VisitId};
 use endcheck_protocol::problem::Problem;
 use utoipa::OpenApi;
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
+use crate::resource::resource;
 use crate::visits;
 
 #[derive(OpenApi)]
@@ -21,9 +22,9 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/visits/{id}").route(get().to(dossier)))
-        .service(resource("/api/v1/visits/{id}/determinations").route(post().to(determine)))
-        .service(resource("/api/v1/determinations/{id}/approve").route(post().to(approve)))
+        .service(resource("/api/v1/visits/{id}").get(dossier))
+        .service(resource("/api/v1/visits/{id}/determinations").post(determine))
+        .service(resource("/api/v1/determinations/{id}/approve").post(approve))
         .configure(page::routes);
 }
 

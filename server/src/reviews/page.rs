@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
-use actix_web::web::{Data, Form, Path, Payload, Query, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Form, Path, Payload, Query, ServiceConfig};
 use askama::Template;
 use endcheck_protocol::ids::{DeterminationId, VisitId};
 use endcheck_protocol::time::Timestamp;
@@ -19,14 +19,15 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::error::{Error, Result};
 use crate::evidence::{ChainGap, FileState, Finding, Weight};
 use crate::pages::{self, Shell};
+use crate::resource::resource;
 use crate::visits::ListVisits;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/visits").route(get().to(list)))
-        .service(resource("/visits/{id}").route(get().to(show)))
-        .service(resource("/visits/{id}/determination").route(post().to(determine)))
-        .service(resource("/determinations/{id}/approval").route(post().to(approve)));
+        .service(resource("/visits").get(list))
+        .service(resource("/visits/{id}").get(show))
+        .service(resource("/visits/{id}/determination").post(determine))
+        .service(resource("/determinations/{id}/approval").post(approve));
 }
 
 /// The filter as the form sends it: an empty field says nothing.

@@ -32,6 +32,7 @@ impl Place {
 pub struct Faults {
     listed: Vec<FieldProblem>,
     count: u64,
+    not_json: bool,
 }
 
 impl Faults {
@@ -40,6 +41,11 @@ impl Faults {
         if self.listed.len() < MAX_LISTED {
             self.listed.push(place.problem(field, reason));
         }
+    }
+
+    /// Says that what should be JSON is none, so that nothing in it could be looked at.
+    pub fn not_json(&mut self) {
+        self.not_json = true;
     }
 
     /// How many there are, listed or not.
@@ -58,7 +64,8 @@ impl Faults {
     /// Nothing, when there are none.
     ///
     /// # Errors
-    /// 422 `invalid-fields` with the listed faults; its detail says how many more there are.
+    /// 422 `invalid-fields` with the listed faults; its detail says how many more there are. 400
+    /// `malformed-json` where it is no JSON.
     pub fn into_result(self) -> Result<()> {
         if self.count == 0 {
             return Ok(());
@@ -70,7 +77,11 @@ impl Faults {
             }
             (count, _) => format!("{count} faults; each is listed. Nothing was written."),
         };
-        let mut problem = Problem::new(422, "invalid-fields", "Some fields are not valid", detail);
+        let mut problem = if self.not_json {
+            Problem::new(400, "malformed-json", "The request cannot be understood", detail)
+        } else {
+            Problem::new(422, "invalid-fields", "Some fields are not valid", detail)
+        };
         problem.errors = self.into_listed();
         Err(Error::Refused(Box::new(problem)))
     }

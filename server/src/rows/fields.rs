@@ -14,6 +14,8 @@ const MAX_TEXT_CHARS: usize = 4000;
 /// Digits before and after the point of a quantity.
 const MAX_WHOLE_DIGITS: usize = 15;
 const MAX_FRACTION_DIGITS: usize = 6;
+/// Parts of one thing, such as items of a shipment.
+const MAX_PARTS: usize = 10_000;
 
 /// A row being taken apart.
 pub struct Fields<'f> {
@@ -289,10 +291,14 @@ impl<'f> Fields<'f> {
     ) -> Vec<Placed<T>> {
         let values = match self.take(name) {
             None => return Vec::new(),
-            Some(Cell::Parts(rows)) => {
+            Some(Cell::Parts(rows)) if rows.len() <= MAX_PARTS => {
                 return rows.into_iter().filter_map(|row| parse(row, self.faults)).collect();
             }
-            Some(Cell::Value(Value::Array(values))) => values,
+            Some(Cell::Value(Value::Array(values))) if values.len() <= MAX_PARTS => values,
+            Some(Cell::Parts(_) | Cell::Value(Value::Array(_))) => {
+                self.fault(name, format!("has more than {MAX_PARTS} entries; split it"));
+                return Vec::new();
+            }
             Some(Cell::Value(other)) => {
                 self.fault(name, format!("expected a list of objects, found {}", type_name(&other)));
                 return Vec::new();

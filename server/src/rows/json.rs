@@ -1,10 +1,11 @@
 //! JSON: an array of objects, or a GeoJSON FeatureCollection (RFC 7946) whose features are the rows.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -12,7 +13,10 @@ use super::faults::{Faults, Place};
 use super::lines::LineCounter;
 use super::{Cell, MAX_ROWS, Row, Shape};
 
-/// The members of an object in their order; a repeated name is an error.
+/// Members of one object at most; the largest thing there is has a tenth of it.
+const MAX_MEMBERS: usize = 200;
+
+/// The members of an object in their order; a repeated name is an error, and so are too many.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -25,8 +29,13 @@ impl<'de> Deserialize<'de> for Members {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members: Vec<(String, Value)> = Vec::new();
+                let mut names = HashSet::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.iter().any(|(earlier, _)| *earlier == name) {
+                    if members.len() == MAX_MEMBERS {
+                        let reason = format!("an object may have {MAX_MEMBERS} fields, this one has more");
+                        return Err(serde::de::Error::custom(reason));
+                    }
+                    if !names.insert(name.clone()) {
                         return Err(serde::de::Error::custom(format!("the field {name:?} is there twice")));
                     }
                     members.push((name, value));
@@ -47,7 +56,7 @@ struct Collection<'t> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(borrow)]
-    features: Vec<&'t RawValue>,
+    features: Elements<'t>,
     #[serde(rename = "name")]
     _name: Option<String>,
     #[serde(rename = "bbox")]
@@ -56,43 +65,89 @@ struct Collection<'t> {
 }
 
 pub(super) fn read(text: &str, shape: &Shape, faults: &mut Faults, sink: &mut dyn FnMut(Row, &mut Faults)) {
-    let (elements, path) = match elements(text, shape) {
+    let (Elements(elements), path) = match elements(text, shape) {
         Ok(found) => found,
-        Err((line, reason)) => return faults.add(&Place::line(line), "file", reason),
+        Err(Unread { line, reason, is_json }) => {
+            if !is_json {
+                faults.not_json();
+            }
+            return faults.add(&Place::line(line), "file", reason);
+        }
     };
     let mut lines = LineCounter::new(text);
     for (index, element) in elements.into_iter().enumerate() {
         let raw = element.get();
         let line = lines.line_at((raw.as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
         let place = Place { line: Some(line), path: format!("{path}[{index}].") };
-        if index >= MAX_ROWS {
-            return faults.add(&place, "file", format!("has more than {MAX_ROWS} rows; split it"));
-        }
         if let Some(row) = one(raw, place, shape, faults) {
             sink(row, faults);
         }
     }
 }
 
-type Elements<'t> = (Vec<&'t RawValue>, &'static str);
+/// The elements of an array, not looked at yet; too many are an error before they take up memory.
+struct Elements<'t>(Vec<&'t RawValue>);
 
-fn elements<'t>(text: &'t str, shape: &Shape) -> Result<Elements<'t>, (u64, String)> {
-    let at = |error: serde_json::Error| (error.line() as u64, error.to_string());
+impl<'de: 't, 't> Deserialize<'de> for Elements<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+        impl<'de> Visitor<'de> for Array {
+            type Value = Elements<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    if elements.len() == MAX_ROWS {
+                        let reason = format!("the file has more than {MAX_ROWS} rows; split it");
+                        return Err(serde::de::Error::custom(reason));
+                    }
+                    elements.push(element);
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(Array)
+    }
+}
+
+/// Why there are no elements.
+struct Unread {
+    line: u64,
+    reason: String,
+    /// Whether it is JSON at all.
+    is_json: bool,
+}
+
+fn elements<'t>(text: &'t str, shape: &Shape) -> Result<(Elements<'t>, &'static str), Unread> {
+    let at = |error: serde_json::Error| Unread {
+        line: error.line() as u64,
+        reason: error.to_string(),
+        is_json: error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok(),
+    };
+    let other = |reason: String| Unread { line: 1, reason, is_json: true };
     if text.trim_start().starts_with('[') {
         return Ok((serde_json::from_str(text).map_err(at)?, ""));
     }
     if !shape.features {
-        let reason = if text.trim().is_empty() { "is empty" } else { "does not begin with [" };
-        return Err((1, format!("{reason}; expected an array of objects, each a {}", shape.thing)));
+        // Whoever sent something else than JSON is told so first.
+        serde_json::from_str::<IgnoredAny>(text).map_err(at)?;
+        return Err(other(format!(
+            "does not begin with [; expected an array of objects, each a {}",
+            shape.thing
+        )));
     }
     let collection: Collection<'t> = serde_json::from_str(text).map_err(at)?;
     if collection.kind != "FeatureCollection" {
-        return Err((1, format!("the type is {:?}; expected a FeatureCollection", collection.kind)));
+        return Err(other(format!("the type is {:?}; expected a FeatureCollection", collection.kind)));
     }
     if let Some(crs) = collection.crs {
         let name = crs.pointer("/properties/name").and_then(Value::as_str).unwrap_or_default();
         if !WGS84_NAMES.contains(&name) {
-            return Err((1, format!("the coordinates are in {name:?}; GeoJSON is WGS 84, longitude first")));
+            return Err(other(format!(
+                "the coordinates are in {name:?}; GeoJSON is WGS 84, longitude first"
+            )));
         }
     }
     Ok((collection.features, "features"))
@@ -108,6 +163,9 @@ pub(super) fn one(raw: &str, place: Place, shape: &Shape, faults: &mut Faults) -
             let path = place.path.trim_end_matches('.').to_owned();
             let field = if path.is_empty() { "body" } else { "" };
             let reason = format!("{error}; expected an object that describes a {}", shape.thing);
+            if !error.is_data() || serde_json::from_str::<IgnoredAny>(raw).is_err() {
+                faults.not_json();
+            }
             faults.add(&Place { line, path }, field, reason);
             return None;
         }
@@ -130,6 +188,9 @@ fn feature(
             ("type", value) => is_feature = value == "Feature",
             ("id" | "bbox", _) => {}
             ("geometry", value) => geometry = value,
+            ("properties", Value::Object(properties)) if properties.len() > MAX_MEMBERS => {
+                faults.add(place, "properties", format!("has more than {MAX_MEMBERS} fields"));
+            }
             ("properties", Value::Object(properties)) => fields.extend(properties),
             ("properties", _) => faults.add(place, "properties", "expected an object"),
             (other, _) => faults.add(place, other, "is not a member of a GeoJSON feature"),

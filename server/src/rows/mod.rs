@@ -22,9 +22,9 @@ pub use fields::Fields;
 use crate::error::Result;
 
 /// A file may have this many bytes.
-pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
-/// And this many rows.
-pub const MAX_ROWS: usize = 1_000_000;
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// And this many rows: an import holds the write lock while it writes, some seconds for so many.
+pub const MAX_ROWS: usize = 100_000;
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,9 @@ pub fn read<T>(
     let mut faults = Faults::default();
     let mut placed = Vec::new();
     let text = lines::decode(bytes, &mut faults);
+    if format == Format::Json && faults.count() > 0 {
+        faults.not_json();
+    }
     let mut sink = |row: Row, faults: &mut Faults| placed.extend(parse(row, faults));
     match format {
         Format::Csv => csv::read(&text, shape, &mut faults, &mut sink),
@@ -105,10 +108,11 @@ pub fn read<T>(
     (placed, faults)
 }
 
-/// Reads the one JSON object (or GeoJSON feature) of a request.
+/// Reads the one JSON object (or GeoJSON feature) of a request. Takes its time: call it where
+/// blocking is allowed.
 ///
 /// # Errors
-/// 422 with every fault.
+/// 400 `malformed-json`; 422 with every fault.
 pub fn read_one<T>(
     bytes: &[u8],
     shape: &Shape,
@@ -116,6 +120,9 @@ pub fn read_one<T>(
 ) -> Result<Placed<T>> {
     let mut faults = Faults::default();
     let text = lines::decode(bytes, &mut faults);
+    if faults.count() > 0 {
+        faults.not_json();
+    }
     let placed =
         json::one(&text, Place::default(), shape, &mut faults).and_then(|row| parse(row, &mut faults));
     faults.into_result()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::ids::{LicenceId, ShipmentId};
 use endcheck_protocol::problem::Problem;
@@ -14,6 +14,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{ListQuery, Page, entity};
+use crate::resource::resource;
 use crate::rows;
 
 /// This slice's piece of the OpenAPI document.
@@ -37,12 +38,10 @@ pub struct Api;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/api/v1/shipments", web::get().to(list))
-        .route("/api/v1/shipments", web::post().to(create))
-        .route("/api/v1/shipments/{id}", web::get().to(get))
-        .route("/api/v1/licences", web::get().to(list_licences))
-        .route("/api/v1/licences", web::post().to(create_licence))
-        .route("/api/v1/licences/{id}", web::get().to(get_licence));
+        .service(resource("/api/v1/shipments").get(list).post(create))
+        .service(resource("/api/v1/shipments/{id}").get(get))
+        .service(resource("/api/v1/licences").get(list_licences).post(create_licence))
+        .service(resource("/api/v1/licences/{id}").get(get_licence));
 }
 
 /// Shipments in the order of their keys; `country` is the site's.
@@ -76,10 +75,12 @@ async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) ->
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let shipment = rows::read_one(&body, &super::SHAPE, super::parse)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| {
-            Answer::created(&super::create(conn, &actor, shipment, now)?)
+    app.read(move |conn| {
+        let shipment = rows::read_one(&body, &super::SHAPE, super::parse)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create(conn, &actor, shipment, now)?)
+            })
         })
     })
     .await
@@ -122,10 +123,12 @@ async fn create_licence(
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let licence = rows::read_one(&body, &super::LICENCE_SHAPE, super::parse_licence)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| {
-            Answer::created(&super::create_licence(conn, &actor, licence, now)?)
+    app.read(move |conn| {
+        let licence = rows::read_one(&body, &super::LICENCE_SHAPE, super::parse_licence)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create_licence(conn, &actor, licence, now)?)
+            })
         })
     })
     .await

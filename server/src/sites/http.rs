@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::ids::SiteId;
 use endcheck_protocol::problem::Problem;
@@ -14,6 +14,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{ListQuery, Page, entity};
+use crate::resource::resource;
 use crate::rows;
 
 /// This slice's piece of the OpenAPI document.
@@ -23,9 +24,8 @@ pub struct Api;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/api/v1/sites", web::get().to(list))
-        .route("/api/v1/sites", web::post().to(create))
-        .route("/api/v1/sites/{id}", web::get().to(get));
+        .service(resource("/api/v1/sites").get(list).post(create))
+        .service(resource("/api/v1/sites/{id}").get(get));
 }
 
 /// Sites in the order of their keys.
@@ -54,9 +54,13 @@ async fn create(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) ->
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let app: Arc<App> = app.into_inner();
     let now = app.clock.now();
-    let site = rows::read_one(&body, &super::SHAPE, super::parse)?;
-    app.write(move |conn| {
-        once(conn, &actor, &key, &body, now, |conn| Answer::created(&super::create(conn, &actor, site, now)?))
+    app.read(move |conn| {
+        let site = rows::read_one(&body, &super::SHAPE, super::parse)?;
+        conn.write(|conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::create(conn, &actor, site, now)?)
+            })
+        })
     })
     .await
     .map(HttpResponse::from)

@@ -1,7 +1,7 @@
 //! Visits over HTTP.
 
 use actix_web::http::header::{ETAG, IF_MATCH};
-use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::ids::{SiteId, UserId, VisitId};
 use endcheck_protocol::problem::Problem;
@@ -19,6 +19,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{self, Page};
+use crate::resource::resource;
 
 #[derive(OpenApi)]
 #[openapi(paths(schedule, list, announce, reassign, reschedule, cancel, pull))]
@@ -26,12 +27,12 @@ pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/v1/visits").route(post().to(schedule)).route(get().to(list)))
-        .service(resource("/api/v1/visits/{id}/announce").route(post().to(announce)))
-        .service(resource("/api/v1/visits/{id}/reassign").route(post().to(reassign)))
-        .service(resource("/api/v1/visits/{id}/reschedule").route(post().to(reschedule)))
-        .service(resource("/api/v1/visits/{id}/cancel").route(post().to(cancel)))
-        .service(resource("/api/v1/sync/pull").route(get().to(pull)));
+        .service(resource("/api/v1/visits").post(schedule).get(list))
+        .service(resource("/api/v1/visits/{id}/announce").post(announce))
+        .service(resource("/api/v1/visits/{id}/reassign").post(reassign))
+        .service(resource("/api/v1/visits/{id}/reschedule").post(reschedule))
+        .service(resource("/api/v1/visits/{id}/cancel").post(cancel))
+        .service(resource("/api/v1/sync/pull").get(pull));
 }
 
 /// Put a visit on the calendar.
