@@ -145,6 +145,22 @@ fn windows_are_read_by_the_clock_on_the_site_s_wall() {
 }
 
 #[test]
+fn a_change_with_a_key_is_done_once() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let manager = office.manager();
+    for (verb, version) in [("announce", 1), ("reassign", 2), ("reschedule", 3), ("cancel", 4)] {
+        let keyed = manager.with_header("Idempotency-Key", verb);
+        let keyed = keyed.with_header("If-Match", &format!("\"{version}\""));
+        let first = change_as(&keyed, &office, &visit, verb).expect(200);
+        let again = change_as(&keyed, &office, &visit, verb).expect(200);
+        assert_eq!((first.json(), first.header("etag")), (again.json(), again.header("etag")), "{verb}");
+    }
+    let events = office.dossier(&visit)["events"].as_array().unwrap().len();
+    assert_eq!(events, 5, "one for each of schedule, announce, reassign, reschedule, cancel");
+}
+
+#[test]
 fn a_create_with_a_key_is_done_once() {
     let office = Office::with_programme();
     let check = office.check(SHIPMENT);

@@ -3,12 +3,14 @@
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use endcheck_protocol::ids::{SiteId, UserId, VisitId};
 use endcheck_protocol::problem::Problem;
 use endcheck_protocol::sync::PullPage;
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitState};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{CancelVisit, Change, ReassignVisit, RescheduleVisit, ScheduleVisit, store};
@@ -117,13 +119,15 @@ async fn list(app: Data<App>, actor: Actor, query: Query<ListVisits>) -> Result<
     app.into_inner().read(move |conn| filter.page(conn, &actor, now)).await.map(Json)
 }
 
-async fn change(
+/// Carries out a change once for its key.
+async fn change<C: DeserializeOwned>(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
-    id: VisitId,
-    change: Change,
+    (id, key, body): (VisitId, OnceKey, Bytes),
+    meant: fn(C) -> Change,
 ) -> Result<HttpResponse> {
+    let command = meant(body::json(&body)?);
     let now = app.clock.now();
     let if_version = match request.headers().get(IF_MATCH) {
         None => None,
@@ -133,60 +137,88 @@ async fn change(
             })?,
         ),
     };
-    let visit =
-        app.into_inner().write(move |conn| super::change(conn, &actor, &id, change, if_version, now)).await?;
+    let answer = app
+        .into_inner()
+        .write(move |conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::done(&super::change(conn, &actor, &id, command, if_version, now)?)
+            })
+        })
+        .await?;
+    let visit: Visit = serde_json::from_str(&answer.body).map_err(|e| Error::Internal(e.into()))?;
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", visit.version))).json(visit))
 }
 
+/// Announcing takes no more than an empty object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Announce {}
+
 /// Announce the visit to its host.
-#[utoipa::path(post, path = "/api/v1/visits/{id}/announce", params(("id" = VisitId, Path)),
+#[utoipa::path(post, path = "/api/v1/visits/{id}/announce",
+    params(("id" = VisitId, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = Visit), (status = 409, body = Problem)))]
 async fn announce(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
     id: Path<VisitId>,
+    key: OnceKey,
+    payload: Payload,
 ) -> Result<HttpResponse> {
-    change(app, actor, request, id.into_inner(), Change::Announce).await
+    let mut body = body::read(payload, MAX_THING_BYTES).await?;
+    if body.is_empty() {
+        body = Bytes::from_static(b"{}");
+    }
+    change(app, actor, request, (id.into_inner(), key, body), |Announce {}| Change::Announce).await
 }
 
 /// Give the visit to another inspector.
-#[utoipa::path(post, path = "/api/v1/visits/{id}/reassign", params(("id" = VisitId, Path)),
+#[utoipa::path(post, path = "/api/v1/visits/{id}/reassign",
+    params(("id" = VisitId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = ReassignVisit, responses((status = 200, body = Visit), (status = 409, body = Problem)))]
 async fn reassign(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
     id: Path<VisitId>,
-    body: Json<ReassignVisit>,
+    key: OnceKey,
+    payload: Payload,
 ) -> Result<HttpResponse> {
-    change(app, actor, request, id.into_inner(), Change::Reassign(body.into_inner())).await
+    let body = body::read(payload, MAX_THING_BYTES).await?;
+    change(app, actor, request, (id.into_inner(), key, body), Change::Reassign).await
 }
 
 /// Move the visit to another window.
-#[utoipa::path(post, path = "/api/v1/visits/{id}/reschedule", params(("id" = VisitId, Path)),
+#[utoipa::path(post, path = "/api/v1/visits/{id}/reschedule",
+    params(("id" = VisitId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = RescheduleVisit, responses((status = 200, body = Visit), (status = 409, body = Problem)))]
 async fn reschedule(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
     id: Path<VisitId>,
-    body: Json<RescheduleVisit>,
+    key: OnceKey,
+    payload: Payload,
 ) -> Result<HttpResponse> {
-    change(app, actor, request, id.into_inner(), Change::Reschedule(body.into_inner())).await
+    let body = body::read(payload, MAX_THING_BYTES).await?;
+    change(app, actor, request, (id.into_inner(), key, body), Change::Reschedule).await
 }
 
 /// Call the visit off.
-#[utoipa::path(post, path = "/api/v1/visits/{id}/cancel", params(("id" = VisitId, Path)),
+#[utoipa::path(post, path = "/api/v1/visits/{id}/cancel",
+    params(("id" = VisitId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = CancelVisit, responses((status = 200, body = Visit), (status = 409, body = Problem)))]
 async fn cancel(
     app: Data<App>,
     actor: Actor,
     request: HttpRequest,
     id: Path<VisitId>,
-    body: Json<CancelVisit>,
+    key: OnceKey,
+    payload: Payload,
 ) -> Result<HttpResponse> {
-    change(app, actor, request, id.into_inner(), Change::Cancel(body.into_inner())).await
+    let body = body::read(payload, MAX_THING_BYTES).await?;
+    change(app, actor, request, (id.into_inner(), key, body), Change::Cancel).await
 }
 
 #[derive(Deserialize, IntoParams)]
