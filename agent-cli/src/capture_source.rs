@@ -60,8 +60,12 @@ impl Source {
     /// The media type by the first bytes, and the file from its beginning.
     ///
     /// # Errors
-    /// When the file is empty or cannot be read.
-    pub fn read_document(&mut self) -> anyhow::Result<(&'static str, &mut File)> {
+    /// When the file is empty, has more than `limit_bytes` or cannot be read.
+    pub fn read_document(&mut self, limit_bytes: u64) -> anyhow::Result<(&'static str, &mut File)> {
+        if self.opened.len() > limit_bytes {
+            // Said before hours of sealing, not after.
+            return Err(crate::seal::too_large(limit_bytes));
+        }
         let mut start = Vec::new();
         (&self.file).take(4096).read_to_end(&mut start).context("the file cannot be read")?;
         if start.is_empty() {

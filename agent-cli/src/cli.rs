@@ -18,7 +18,7 @@ use url::Url;
     version,
     after_help = "Exit codes: 0 done; 1 refused or failed, with the reason; 2 the command line was not \
                   understood; 3 done in part.\n\nEnvironment: ENDCHECK_HOME is the store's folder (else \
-                  ~/.local/share/endcheck); ENDCHECK_PASSPHRASE unlocks it unattended."
+                  endcheck in XDG_DATA_HOME, or in ~/.local/share); ENDCHECK_PASSPHRASE unlocks it unattended."
 )]
 pub struct Cli {
     /// Print JSON, one object a line, instead of text
@@ -202,7 +202,8 @@ pub struct SerialArgs {
 
 #[derive(Debug, Args)]
 pub struct Checklist {
-    /// Answers from a JSON file: a list of {question, item, answer, note}; all are taken or none
+    /// Answers from a JSON file: a list of {question, item, answer, note}; all are taken or none. A
+    /// typed serial stands twice, in answer and serial_again; a scanned one has "scanned": true
     #[arg(long, value_name = "FILE.json")]
     pub from: Option<PathBuf>,
     /// The language of the questions, such as fr

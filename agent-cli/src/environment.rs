@@ -61,7 +61,8 @@ impl Environment {
     /// The world of this process: `ENDCHECK_HOME`, `ENDCHECK_PASSPHRASE`, the standard streams.
     #[must_use]
     pub fn from_process() -> Self {
-        let home = std::env::var_os("ENDCHECK_HOME").map(PathBuf::from).unwrap_or_else(default_home);
+        let named = std::env::var_os("ENDCHECK_HOME").filter(|name| !name.is_empty());
+        let home = named.map(PathBuf::from).unwrap_or_else(default_home);
         let passphrase = std::env::var("ENDCHECK_PASSPHRASE").ok().filter(|text| !text.is_empty());
         Self {
             home,

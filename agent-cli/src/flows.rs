@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use endcheck_protocol::canonical;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::digest::Sha256;
@@ -25,6 +27,10 @@ fn chain(device: &Device) -> Vec<Record> {
         records.push(record);
     }
     records
+}
+
+fn chain_hashes(device: &Device) -> Vec<Sha256> {
+    device.store().unsent_records().unwrap().into_iter().map(|record| record.hash).collect()
 }
 
 #[test]
@@ -162,9 +168,31 @@ fn answers_from_a_file_are_taken_all_or_none() {
         "{complained}"
     );
     assert_eq!(chain(&device).len(), 1);
-    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":{"skipped":"no-time"}},{"question":"serial-read","item":"i2","answer":"SN-2"}]"#).unwrap();
-    device.json(&["checklist", "--from", file]);
+    fs::write(&path, r#"[{"question":"host","answer":"Ada"},{"question":"use-matches","answer":{"skipped":"no-time"}},{"question":"serial-read","item":"i2","answer":"SN-2","serial_again":"SN-2"}]"#).unwrap();
+    let lines = device.json(&["checklist", "--from", file]);
+    assert!(
+        lines.len() == 3 && lines.iter().all(|line| line["kind"] == "answer"),
+        "an object a line: {lines:?}"
+    );
     assert_eq!(chain(&device).len(), 4);
+    for (rows, expected) in [
+        (r#"[{"question":"serial-read","item":"i2","answer":"SN-2"}]"#, "needed twice"),
+        (r#"[{"question":"serial-read","item":"i2","answer":"SN-2","serial_again":"SN-3"}]"#, "differ"),
+        (
+            r#"[{"question":"host","answer":"A"},{"question":"1","answer":"B"}]"#,
+            "row 2 (1): row 1 answers the same",
+        ),
+    ] {
+        fs::write(&path, rows).unwrap();
+        let (status, _, complained) = device.run(&["checklist", "--from", file]);
+        assert!(status == ExitStatus::Refused && complained.contains(expected), "{complained}");
+    }
+    fs::write(&path, r#"[{"question":"serial-read","item":"i2","answer":"SN-2","scanned":true}]"#).unwrap();
+    let (_, _, complained) = device.run(&["checklist", "--from", file]);
+    assert!(complained.contains("1 answer recorded."), "{complained}");
+    fs::write(&path, vec![b' '; 17 * 1024 * 1024]).unwrap();
+    let (status, _, complained) = device.run(&["checklist", "--from", file]);
+    assert!(status == ExitStatus::Refused && complained.contains("longer than"), "{complained}");
     let shown = device.json(&["checklist"]);
     assert_eq!(shown[0]["questions"][0]["status"], "answered");
     assert_eq!(shown[0]["may_complete"], false);
@@ -206,6 +234,161 @@ fn leftovers_of_a_kill_are_swept_and_rows_keep_their_copies() {
     let status = device.json(&["status"]);
     assert_eq!(fs::read_dir(&sealed).unwrap().count(), 1);
     assert_eq!(status[0]["files_without_receipt"]["files"], 1);
+}
+
+#[test]
+fn a_capture_that_fails_to_be_recorded_leaves_its_copy_to_the_sweep() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let database = device.environment.home.join("endcheck.db");
+    let mut conn = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
+    conn.batch_execute(
+        "CREATE TRIGGER fault BEFORE INSERT ON files BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+    )
+    .unwrap();
+    let sealed = || fs::read_dir(device.environment.home.join("sealed")).unwrap().count();
+    let (status, _, complained) = device.run(&["capture", &device.photo("a.png")]);
+    assert!(
+        status == ExitStatus::Refused && complained.contains("cannot be written: disk I/O error"),
+        "{complained}"
+    );
+    assert_eq!(sealed(), 1, "the sweep decides by rows, nobody else");
+    conn.batch_execute("DROP TRIGGER fault").unwrap();
+    device.json(&["status"]);
+    assert_eq!((sealed(), chain(&device).len()), (0, 1));
+}
+
+#[test]
+fn what_is_not_ours_in_the_folder_stops_nothing_and_stays() {
+    let device = Device::enrolled();
+    let sealed = device.environment.home.join("sealed");
+    fs::create_dir(sealed.join("lost+found")).unwrap();
+    fs::create_dir(sealed.join("odd.age")).unwrap();
+    fs::write(sealed.join(".nomedia"), "").unwrap();
+    fs::write(sealed.join("0011.part"), "half").unwrap();
+    let (status, _, complained) = device.run(&["open", device.visit.as_str()]);
+    assert_eq!(status, ExitStatus::Success, "{complained}");
+    assert_eq!(complained.matches("is not endcheck's").count(), 3, "{complained}");
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 3);
+    fs::remove_dir_all(&sealed).unwrap();
+    let (status, _, complained) = device.run(&["capture", &device.photo("a.png")]);
+    assert!(status == ExitStatus::Success && !complained.contains("missing"), "{complained}");
+    assert_eq!(fs::read_dir(&sealed).unwrap().count(), 1);
+    fs::remove_dir_all(&sealed).unwrap();
+    let (status, _, complained) = device.run(&["status"]);
+    assert!(status == ExitStatus::Success && complained.contains("1 sealed copies"), "{complained}");
+}
+
+#[test]
+fn evidence_that_will_not_count_is_told() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let photo = device.photo("a.png");
+    for (options, expected) in [
+        (&["--purpose", "nonsense"][..], Some("the checklist asks for no photo of nonsense")),
+        (&["--question", "host"], Some("question host asks for no photo")),
+        (
+            &["--question", "use-matches", "--purpose", "sign"],
+            Some("question use-matches asks for no photo of sign"),
+        ),
+        (&["--purpose", "plate"], Some("counts for none without --item (i1, i2)")),
+        (&["--purpose", "plate", "--item", "i1"], None),
+        (&["--question", "use-matches"], None),
+        (&[], None),
+    ] {
+        let line = [&["capture", &photo], options].concat();
+        let (_, _, complained) = device.run(&line);
+        assert_eq!(complained.contains("warning"), expected.is_some(), "{line:?}: {complained}");
+        let captured = device.json(&line);
+        let warned = captured[0]["warnings"][0].as_str();
+        assert_eq!(warned.is_some(), expected.is_some(), "{captured:?}");
+        assert!(expected.is_none_or(|expected| warned.unwrap().contains(expected)), "{warned:?}");
+    }
+}
+
+#[test]
+fn a_source_that_stays_despite_move_is_no_success() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let photo = device.photo("a.png");
+    let link = device.folder.path().join("link.png");
+    std::os::unix::fs::symlink(&photo, &link).unwrap();
+    let (status, printed, complained) = device.run(&["capture", "--move", link.to_str().unwrap()]);
+    assert_eq!(status, ExitStatus::Partly);
+    assert!(printed.contains("taken in") && complained.contains("was not removed"), "{printed}{complained}");
+}
+
+#[test]
+fn what_is_wrong_is_said_once_and_where() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let (_, _, complained) = device.run(&["note", "x", "--at", "91,8"]);
+    assert_eq!(complained.matches("is outside").count(), 1, "{complained}");
+    let (status, _, complained) = device.run(&["note", "x", "--visit", ""]);
+    assert!(status == ExitStatus::Refused && complained.contains("empty"), "{complained}");
+    let (_, _, complained) = device.run(&["close", "completed"]);
+    assert!(
+        complained.contains("- [i1] item") && complained.contains("`endcheck item i1 STATUS`"),
+        "{complained}"
+    );
+    let (status, printed, complained) = device.run(&["close", "finished", "--json"]);
+    assert_eq!((status, complained.as_str()), (ExitStatus::Usage, ""));
+    let told: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("finished"), "{told}");
+}
+
+#[test]
+fn output_that_goes_nowhere_is_no_success() {
+    let mut device = Device::enrolled();
+    device.environment.output =
+        std::sync::Mutex::new(Box::new(fs::File::options().write(true).open("/dev/full").unwrap()));
+    let (status, _, complained) = device.run(&["visits"]);
+    assert!(status == ExitStatus::Partly && complained.contains("output cannot be written"), "{complained}");
+}
+
+#[test]
+fn the_store_is_no_evidence() {
+    let device = Device::enrolled();
+    device.json(&["open", device.visit.as_str()]);
+    let database = device.environment.home.join("endcheck.db");
+    let link = device.folder.path().join("link.pdf");
+    std::os::unix::fs::symlink(&database, &link).unwrap();
+    for path in [&database, &link] {
+        let line = ["capture", "--document", "--move", path.to_str().unwrap()];
+        let (status, _, complained) = device.run(&line);
+        assert!(status == ExitStatus::Refused && complained.contains("own store"), "{complained}");
+    }
+    assert_eq!(chain(&device).len(), 1);
+}
+
+#[test]
+fn what_is_printed_of_a_record_names_it_for_a_correction() {
+    let device = Device::enrolled();
+    let visit = device.visit.as_str();
+    let photo = device.photo("a.png");
+    let lines: [&[&str]; 8] = [
+        &["open", visit],
+        &["note", "a"],
+        &["answer", "host", "Ada"],
+        &["item", "i1", "absent"],
+        &["check-in"],
+        &["statement", "--by", "A", "--role", "B", "--language", "en", "--text", "C"],
+        &["capture", &photo],
+        &["denied", "--by", "party", "--who", "A", "--words", "no"],
+    ];
+    for line in lines {
+        let (_, printed, _) = device.run(line);
+        let digits = printed.split("Record ").nth(1).unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!(chain_hashes(&device).last().unwrap().as_str()[..12], digits, "{printed}");
+    }
+    let note = chain_hashes(&device)[1].clone();
+    let (status, _, complained) = device.run(&["note", "b", "--replaces", &note.as_str()[..5]]);
+    assert!(status == ExitStatus::Refused && complained.contains("too short"), "{complained}");
+    let (status, _, complained) = device.run(&["note", "b", "--replaces", "abcdefabcdef"]);
+    assert!(status == ExitStatus::Refused && complained.contains("no record"), "{complained}");
+    let digits = note.as_str()[..12].to_uppercase();
+    device.json(&["note", "b", "--replaces", &digits]);
+    assert_eq!(chain(&device).last().unwrap().replaces, Some(note));
 }
 
 #[test]

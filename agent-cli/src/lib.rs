@@ -37,13 +37,19 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return ui::usage(environment, &error),
+        Err(error) => {
+            let ui = ui::Ui::new(environment, json);
+            return ui.end(ui.usage(&error));
+        }
     };
     let ui = ui::Ui::new(environment, cli.json);
-    match commands::run(cli, environment, &ui) {
+    let status = match commands::run(cli, environment, &ui) {
         Ok(status) => status,
         Err(error) => ui.failure(&error),
-    }
+    };
+    ui.end(status)
 }

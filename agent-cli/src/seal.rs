@@ -46,7 +46,8 @@ pub fn recipients(texts: &[String]) -> anyhow::Result<Vec<age::x25519::Recipient
 /// Seals everything `source` gives, up to `limit_bytes`, into `folder`.
 ///
 /// # Errors
-/// When there is more than the limit, or reading, sealing or writing fails; then nothing is left.
+/// When there is more than the limit, or reading, sealing or writing fails. A copy that is left then
+/// has no record, and the sweep takes it.
 pub fn seal(
     source: &mut dyn Read,
     recipients: &[age::x25519::Recipient],
@@ -62,6 +63,11 @@ pub fn seal(
     sealed
 }
 
+/// Why a file of more than `limit_bytes` is not taken in.
+pub fn too_large(limit_bytes: u64) -> anyhow::Error {
+    refuse(format!("the file has more than {limit_bytes} bytes"), "Split it, or hand it in by another route.")
+}
+
 fn seal_into(
     part: &Path,
     source: &mut dyn Read,
@@ -69,12 +75,8 @@ fn seal_into(
     folder: &Path,
     limit_bytes: u64,
 ) -> anyhow::Result<SealedFile> {
-    let no_room = || {
-        format!(
-            "the sealed copy cannot be written into {}: free some space and capture again",
-            folder.display()
-        )
-    };
+    let no_room =
+        || format!("the sealed copy cannot be written into {}, so nothing was taken in", folder.display());
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).with_context(no_room)?;
     let sink = Counting { inner: file, hash: sha2::Sha256::new(), size_bytes: 0 };
@@ -94,10 +96,7 @@ fn seal_into(
         let chunk = buffer.get(..read).unwrap_or_default();
         size_bytes = size_bytes.saturating_add(u64::try_from(read)?);
         if size_bytes > limit_bytes {
-            return Err(refuse(
-                format!("the file has more than {limit_bytes} bytes"),
-                "Split it, or hand it in by another route.",
-            ));
+            return Err(too_large(limit_bytes));
         }
         hash.update(chunk);
         writer.write_all(chunk).with_context(no_room)?;

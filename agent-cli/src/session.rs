@@ -1,5 +1,6 @@
 //! An unlocked, enrolled store at work: which visit, which item, and the recording of an act.
 
+use endcheck_protocol::checklist::Missing;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{ItemId, VisitId};
 use endcheck_protocol::record::{Act, Task};
@@ -12,7 +13,7 @@ use crate::environment::Environment;
 use crate::identity::{Identity, IdentityDocument};
 use crate::locate;
 use crate::refusal::refuse;
-use crate::store::{Database, HeldVisit, LocalState, Store, not_enrolled};
+use crate::store::{Appended, Database, HeldVisit, LocalState, Store, not_enrolled};
 use crate::ui::Ui;
 
 /// The store and the identity of an enrolled device.
@@ -40,6 +41,19 @@ pub struct Recorded {
     pub visit: Option<VisitId>,
 }
 
+/// Digits of a record's hash that name it to people, and the fewest that are taken from them.
+const SHOWN_DIGITS: usize = 12;
+const MIN_PREFIX_DIGITS: usize = 6;
+
+impl Recorded {
+    /// `text`, and by which name the record can be corrected.
+    #[must_use]
+    pub fn told(&self, text: &str) -> String {
+        let digits = self.record.as_str().get(..SHOWN_DIGITS).unwrap_or_default();
+        format!("{text} Record {digits}.")
+    }
+}
+
 impl From<&Signed> for Recorded {
     fn from(signed: &Signed) -> Self {
         let record = &signed.record;
@@ -58,6 +72,18 @@ impl OpenVisit {
             item: None,
             question: None,
             checklist: Some(self.checklist_sha256.clone()),
+        }
+    }
+
+    /// What is missing in a sentence that names the item as the lists do, by its key.
+    #[must_use]
+    pub fn sentence(&self, missing: &Missing) -> String {
+        let item = missing.item.as_ref().and_then(|id| self.packet.items.iter().find(|item| item.id == *id));
+        match item {
+            Some(item) => {
+                format!("[{}] {}", item.key, missing.sentence.replace(item.id.as_str(), &item.key))
+            }
+            None => missing.sentence.clone(),
         }
     }
 
@@ -99,7 +125,9 @@ impl<'a> Session<'a> {
         let mut store = Database::open(&environment.home)?.unlock(environment, ui)?;
         let document: IdentityDocument = store.setting("identity")?.ok_or_else(not_enrolled)?;
         let identity = Identity::read(&document)?;
-        store.sweep()?;
+        for odd in store.sweep()? {
+            ui.warn(&odd);
+        }
         Ok(Self { environment, ui, store, identity })
     }
 
@@ -116,6 +144,12 @@ impl<'a> Session<'a> {
     /// When none or several fit.
     pub fn find_visit(&mut self, selector: Option<&str>) -> anyhow::Result<HeldVisit> {
         let known = self.store.visit_ids()?;
+        if selector.is_some_and(|selector| selector.trim().is_empty()) {
+            return Err(refuse(
+                "the visit that is named is empty",
+                "Leave --visit out, or give the beginning of its id.",
+            ));
+        }
         let fitting: Vec<&String> = match selector {
             Some(prefix) => {
                 let prefix = prefix.trim().to_ascii_lowercase();
@@ -200,12 +234,20 @@ impl<'a> Session<'a> {
     }
 
     fn replaced(&mut self, prefix: &str) -> anyhow::Result<Sha256> {
-        self.store.record_by_prefix(prefix)?.ok_or_else(|| {
-            refuse(
-                format!("no single record of this device begins with {prefix:?}"),
-                "Give more of the record's hash, as it was printed when it was made.",
-            )
-        })
+        let again = "Give more of the record's hash, as it was printed when it was made.";
+        let wanted = prefix.trim().trim_end_matches('…').to_ascii_lowercase();
+        if wanted.len() < MIN_PREFIX_DIGITS {
+            let what =
+                format!("{prefix:?} is too short to name a record: at least {MIN_PREFIX_DIGITS} digits");
+            return Err(refuse(what, again));
+        }
+        match self.store.records_by_prefix(&wanted)?.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(refuse(format!("no record of this device begins with {prefix:?}"), again)),
+            several => {
+                Err(refuse(format!("{} records of this device begin with {prefix:?}", several.len()), again))
+            }
+        }
     }
 
     /// Signs and keeps one act. Durable when it returns.
@@ -222,8 +264,16 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the chain cannot be written.
     pub fn record_all(&mut self, drafts: Vec<Draft>) -> anyhow::Result<Vec<Recorded>> {
+        for draft in &drafts {
+            self.check_correction(draft)?;
+        }
         let reading = self.environment.now();
-        let signed = self.store.append(&self.identity, &reading, drafts)?;
+        let Appended { signed, trouble } = self.store.append(&self.identity, &reading, drafts)?;
+        if let Some(trouble) = trouble {
+            self.ui.warn(&format!(
+                "recorded, but the store reported an error: {trouble:#}; look after the disk"
+            ));
+        }
         for record in &signed {
             if let Act::ClockSet { moved_by_ms } = record.record.act {
                 self.ui.warn(&format!(
@@ -233,6 +283,28 @@ impl<'a> Session<'a> {
             }
         }
         Ok(signed.iter().map(Recorded::from).collect())
+    }
+}
+
+impl Session<'_> {
+    /// A correction is of the same kind and visit as what it corrects; headquarters counts no other.
+    fn check_correction(&mut self, draft: &Draft) -> anyhow::Result<()> {
+        let Some(hash) = &draft.replaces else { return Ok(()) };
+        let Some(old) = self.store.record(hash)? else { return Ok(()) };
+        let (is, was) = (draft.act.kind(), old.record.act.kind());
+        if is != was {
+            return Err(refuse(
+                format!("record {hash} is of kind {was}; {is} cannot correct it"),
+                "Correct it with the command that made it.",
+            ));
+        }
+        if draft.task.visit != old.record.task.visit {
+            return Err(refuse(
+                format!("record {hash} belongs to another visit"),
+                "Name that visit with --visit.",
+            ));
+        }
+        Ok(())
     }
 }
 

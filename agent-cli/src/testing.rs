@@ -25,9 +25,9 @@ pub fn reading(device_at: &str, since_boot_s: u64) -> ClockReading {
 }
 
 /// What enrolment would have written, signed by an authority made up here.
-pub fn identity_document(recipients: Vec<String>) -> IdentityDocument {
-    let keys = EnrolmentKeys::make(&"http://127.0.0.1:9/".parse().unwrap(), None, "test".to_owned()).unwrap();
-    let authority = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocument {
+    let keys = EnrolmentKeys::make(&server.parse().unwrap(), None, "test".to_owned()).unwrap();
+    let authority = authority();
     let certificate = DeviceCertificate {
         schema: CERTIFICATE_SCHEMA.to_owned(),
         org: "test authority".to_owned(),
@@ -55,10 +55,18 @@ pub fn identity_document(recipients: Vec<String>) -> IdentityDocument {
     )
 }
 
+/// The key of the authority.
+pub fn authority() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+}
+
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:9/";
+
 /// An enrolled device.
 pub fn identity() -> Identity {
     let recipient = age::x25519::Identity::generate().to_public().to_string();
-    Identity::read(&identity_document(vec![recipient])).unwrap()
+    Identity::read(&identity_document(NOWHERE, vec![recipient])).unwrap()
 }
 
 /// A device with a visit to make, in a folder of its own.
@@ -88,6 +96,11 @@ impl std::io::Write for Sink {
 impl Device {
     /// Enrolled, with one visit of two items pulled.
     pub fn enrolled() -> Self {
+        Self::enrolled_at(NOWHERE)
+    }
+
+    /// The same, by headquarters at this address.
+    pub fn enrolled_at(server: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (printed, complained) = (Arc::default(), Arc::default());
         let environment = Environment {
@@ -111,7 +124,7 @@ impl Device {
         vault::create(&mut database.conn, "correct horse", environment.passphrase_cost).unwrap();
         let ui = Ui::new(&environment, false);
         let mut store = database.unlock(&environment, &ui).unwrap();
-        store.set("identity", &identity_document(vec![hq.to_public().to_string(), escrow])).unwrap();
+        store.set("identity", &identity_document(server, vec![hq.to_public().to_string(), escrow])).unwrap();
         store.keep_visits(&[packet], "1").unwrap();
         Self { folder, hq, environment, visit, printed, complained }
     }
@@ -161,7 +174,8 @@ fn packet() -> VisitPacket {
             {"id": "use-matches", "number": "2", "scope": "visit", "required": true, "text": {"en": "Is the use as declared?"},
              "answer": "yes-no-unknown", "skip_reasons": ["no-time"],
              "evidence": [{"kind": "photo", "purpose": "use", "at_least": 1}]},
-            {"id": "serial-read", "number": "3", "scope": "item", "required": false, "text": {"en": "Serial?"}, "answer": "serial"}
+            {"id": "serial-read", "number": "3", "scope": "item", "required": false, "text": {"en": "Serial?"}, "answer": "serial",
+             "evidence": [{"kind": "photo", "purpose": "plate", "at_least": 1}]}
         ],
         "items": items.iter().zip(["SN-1", "SN-2"]).map(|(id, serial)| serde_json::json!({"id": id, "description": "amplifier", "serial": serial})).collect::<Vec<_>>(),
         "facts": {}

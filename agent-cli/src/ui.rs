@@ -3,6 +3,7 @@
 //! What comes from files and servers is stripped of control characters before a terminal sees it.
 
 use std::io::{BufRead as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -15,25 +16,26 @@ use crate::refusal::{ExitStatus, Refusal, refuse};
 pub struct Ui<'a> {
     environment: &'a Environment,
     json: bool,
+    /// What first kept the output from being written.
+    unwritten: Mutex<Option<std::io::Error>>,
 }
 
-/// Prints what clap has to say: help and versions on the output, mistakes on the errors.
-pub fn usage(environment: &Environment, error: &clap::Error) -> ExitStatus {
-    let rendered = error.render();
-    let text = if environment.interactive { rendered.ansi().to_string() } else { rendered.to_string() };
-    let (stream, status) = if error.use_stderr() {
-        (&environment.errors, ExitStatus::Usage)
-    } else {
-        (&environment.output, ExitStatus::Success)
-    };
-    write(stream, &text);
-    status
+type Stream = Mutex<Box<dyn std::io::Write + Send>>;
+
+fn write(stream: &Stream, text: &str) -> std::io::Result<()> {
+    let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+    stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
 }
 
-fn write(stream: &std::sync::Mutex<Box<dyn std::io::Write + Send>>, text: &str) {
-    let mut stream = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // A reader that went away is no reason to fail what was already done.
-    stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).unwrap_or_default();
+/// The error and its causes; a cause that only repeats what was said is left out.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.last().is_none_or(|last| !last.ends_with(&cause)) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
 }
 
 /// The text without control characters other than line ends.
@@ -44,7 +46,60 @@ fn clean(text: &str) -> String {
 impl<'a> Ui<'a> {
     #[must_use]
     pub fn new(environment: &'a Environment, json: bool) -> Self {
-        Self { environment, json }
+        Self { environment, json, unwritten: Mutex::default() }
+    }
+
+    /// Prints what clap has to say: help and versions on the output, mistakes on the errors, or as one
+    /// object on the output with `--json`.
+    pub fn usage(&self, error: &clap::Error) -> ExitStatus {
+        let rendered = error.render();
+        if !error.use_stderr() {
+            let ansi = self.environment.interactive;
+            self.print(&if ansi { rendered.ansi().to_string() } else { rendered.to_string() });
+            return ExitStatus::Success;
+        }
+        if self.json {
+            let text = rendered.to_string();
+            let line = serde_json::json!({
+                "error": text.trim().trim_start_matches("error: "),
+                "next": "See `endcheck help`.",
+                "subject": null,
+            });
+            self.print(&format!("{line}\n"));
+        } else {
+            let ansi = self.environment.interactive;
+            self.complain(&if ansi { rendered.ansi().to_string() } else { rendered.to_string() });
+        }
+        ExitStatus::Usage
+    }
+
+    fn print(&self, text: &str) {
+        if let Err(error) = write(&self.environment.output, text) {
+            self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// Where even this cannot be written, there is nobody left to tell.
+    fn complain(&self, text: &str) {
+        write(&self.environment.errors, text).unwrap_or_default();
+    }
+
+    /// How a command ends that ended with `status`: one whose output went nowhere is not done.
+    pub fn end(&self, status: ExitStatus) -> ExitStatus {
+        let unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match unwritten {
+            Some(error) => {
+                self.problem(
+                    None,
+                    &refuse(
+                        format!("the output cannot be written: {error}"),
+                        "What the command did stands; see it with `endcheck status`.",
+                    ),
+                );
+                if status == ExitStatus::Success { ExitStatus::Partly } else { status }
+            }
+            None => status,
+        }
     }
 
     /// Whether a person can be asked.
@@ -58,11 +113,11 @@ impl<'a> Ui<'a> {
         if self.json {
             let line =
                 serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-            write(&self.environment.output, &format!("{line}\n"));
+            self.print(&format!("{line}\n"));
         } else {
             let text = clean(&human());
             if !text.is_empty() {
-                write(&self.environment.output, &format!("{}\n", text.trim_end_matches('\n')));
+                self.print(&format!("{}\n", text.trim_end_matches('\n')));
             }
         }
     }
@@ -70,7 +125,7 @@ impl<'a> Ui<'a> {
     /// Something that the person should know and a program need not.
     pub fn note(&self, text: &str) {
         if !self.json {
-            write(&self.environment.errors, &format!("{}\n", clean(text)));
+            self.complain(&format!("{}\n", clean(text)));
         }
     }
 
@@ -78,9 +133,9 @@ impl<'a> Ui<'a> {
     pub fn warn(&self, text: &str) {
         if self.json {
             let line = serde_json::json!({ "warning": text });
-            write(&self.environment.errors, &format!("{line}\n"));
+            self.complain(&format!("{line}\n"));
         } else {
-            write(&self.environment.errors, &format!("endcheck: warning: {}\n", clean(text)));
+            self.complain(&format!("endcheck: warning: {}\n", clean(text)));
         }
     }
 
@@ -94,22 +149,22 @@ impl<'a> Ui<'a> {
     pub fn problem(&self, subject: Option<&str>, error: &anyhow::Error) {
         let (what, next) = match error.chain().find_map(|cause| cause.downcast_ref::<Refusal>()) {
             Some(refusal) => (refusal.what.clone(), Some(refusal.next.clone())),
-            None => (format!("{error:#}"), None),
+            None => (sentence(error), None),
         };
         if self.json {
             let line = serde_json::json!({ "error": what, "next": next, "subject": subject });
-            write(&self.environment.errors, &format!("{line}\n"));
+            self.complain(&format!("{line}\n"));
         } else {
             let subject = subject.map(|subject| format!("{}: ", subject)).unwrap_or_default();
             let next = next.map(|next| format!("  {next}\n")).unwrap_or_default();
-            write(&self.environment.errors, &clean(&format!("endcheck: {subject}{what}\n{next}")));
+            self.complain(&clean(&format!("endcheck: {subject}{what}\n{next}")));
         }
     }
 
     /// One line from the person; nothing at the end of input.
     pub fn ask(&self, prompt: &str) -> Option<String> {
-        write(&self.environment.output, &format!("{} ", clean(prompt)));
-        let mut input = self.environment.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.print(&format!("{} ", clean(prompt)));
+        let mut input = self.environment.input.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = String::new();
         match input.read_line(&mut line) {
             Ok(1..) => Some(line.trim().to_owned()),
@@ -123,7 +178,7 @@ impl<'a> Ui<'a> {
     /// When it cannot be read.
     pub fn read_input(&self, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
         use std::io::Read as _;
-        let mut input = self.environment.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut input = self.environment.input.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         input.by_ref().take(limit_bytes).read_to_end(&mut bytes)?;
         Ok(bytes)

@@ -1,9 +1,9 @@
 //! What the records of a visit say together: the device judges its own with it, headquarters the
 //! union of all devices'.
 //!
-//! A record that another one replaces does not count any more; it stays in the chain.
+//! A record that its own device corrected does not count any more; it stays in the chain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::checklist::{EvidenceHeld, EvidenceKind, GivenAnswer, QuestionId, Slug, State};
 use crate::digest::Sha256;
@@ -13,10 +13,26 @@ use crate::record::{Act, Record};
 /// The purpose that evidence counts for when its record names none.
 pub const GENERAL_PURPOSE: &str = "general";
 
-/// The hashes of the records that a later record replaces.
+/// Whether `record` may correct `old`: only the same device corrects, for the same visit, an act of the
+/// same kind. Otherwise somebody else's record could make a refusal vanish.
 #[must_use]
-pub fn replaced<'a>(records: impl IntoIterator<Item = &'a Record>) -> BTreeSet<Sha256> {
-    records.into_iter().filter_map(|record| record.replaces.clone()).collect()
+pub fn corrects(record: &Record, old: &Record) -> bool {
+    record.device == old.device && record.task.visit == old.task.visit && record.act.kind() == old.act.kind()
+}
+
+/// The records that others correct: the hash of each, with the hash of its latest correction.
+#[must_use]
+pub fn replaced<'a>(records: impl IntoIterator<Item = (&'a Sha256, &'a Record)>) -> BTreeMap<Sha256, Sha256> {
+    let records: BTreeMap<&Sha256, &Record> = records.into_iter().collect();
+    let mut corrections: Vec<(&Sha256, &Sha256, u64)> = records
+        .iter()
+        .filter_map(|(hash, record)| {
+            let old = record.replaces.as_ref()?;
+            records.get(old).filter(|target| corrects(record, target)).map(|_| (old, *hash, record.seq))
+        })
+        .collect();
+    corrections.sort_by_key(|(_, _, seq)| *seq);
+    corrections.into_iter().map(|(old, new, _)| (old.clone(), new.clone())).collect()
 }
 
 /// Gathers the state that the checklist is judged by, from the records of one visit in the order
@@ -24,10 +40,10 @@ pub fn replaced<'a>(records: impl IntoIterator<Item = &'a Record>) -> BTreeSet<S
 #[must_use]
 pub fn gather<'a>(records: impl IntoIterator<Item = (&'a Sha256, &'a Record)>) -> State {
     let records: Vec<(&Sha256, &Record)> = records.into_iter().collect();
-    let replaced = replaced(records.iter().map(|(_, record)| *record));
+    let replaced = replaced(records.iter().copied());
     let mut state = State::default();
     let mut evidence = BTreeMap::new();
-    for (_, record) in records.iter().filter(|(hash, _)| !replaced.contains(*hash)) {
+    for (_, record) in records.iter().filter(|(hash, _)| !replaced.contains_key(*hash)) {
         take(&mut state, &mut evidence, record);
     }
     state.evidence = evidence

@@ -1,9 +1,13 @@
 //! Instants: UTC, whole microseconds, RFC 3339 with a `Z`. Both databases keep exactly that much.
+//!
+//! Years 1 to 9999 in UTC and no leap seconds: what is read can always be written, and read again.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{
+    DateTime, Datelike as _, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Timelike as _, Utc,
+};
 use serde::{Deserialize, Serialize};
 
 /// An instant in UTC, cut to whole microseconds when it is made.
@@ -17,16 +21,26 @@ pub struct Timestamp(NaiveDateTime);
 
 /// A text that is not an RFC 3339 instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not an instant: expected RFC 3339 such as 2026-05-04T08:11:12Z")]
+#[error(
+    "{text:?} is not an instant: expected RFC 3339 such as 2026-05-04T08:11:12Z, in the years 1 to 9999 of UTC, \
+     seconds up to 59"
+)]
 pub struct InvalidTimestamp {
     text: String,
 }
 
 impl Timestamp {
-    /// The microsecond that `micros` counts from 1970-01-01T00:00:00Z, if the calendar reaches it.
+    /// The microsecond that `micros` counts from 1970-01-01T00:00:00Z, if it can be written.
     #[must_use]
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
-        DateTime::from_timestamp_micros(micros).map(Self::from)
+        DateTime::from_timestamp_micros(micros).and_then(|at| Self::writable(at.naive_utc()))
+    }
+
+    /// The instant, unless RFC 3339 cannot write it or a database not keep it.
+    fn writable(at: NaiveDateTime) -> Option<Self> {
+        use chrono::SubsecRound as _;
+        let is_leap_second = at.nanosecond() >= 1_000_000_000;
+        ((1..=9999).contains(&at.year()) && !is_leap_second).then(|| Self(at.trunc_subsecs(6)))
     }
 
     #[must_use]
@@ -50,10 +64,10 @@ impl Timestamp {
         self.0.date()
     }
 
-    /// This instant moved by `delta`; stays put where the calendar ends.
+    /// This instant moved by `delta`; stays put where the result could not be written.
     #[must_use]
     pub fn plus(self, delta: TimeDelta) -> Self {
-        self.0.checked_add_signed(delta).map_or(self, Self)
+        self.0.checked_add_signed(delta).and_then(Self::writable).unwrap_or(self)
     }
 
     /// `self − earlier`, negative when `earlier` is later.
@@ -63,10 +77,17 @@ impl Timestamp {
     }
 }
 
+/// For instants of a clock. One that cannot be written becomes one at that end of time that can.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
-        use chrono::SubsecRound;
-        Self(at.naive_utc().trunc_subsecs(6))
+        let at = at.naive_utc();
+        // The 28th: a 29 February has no counterpart in the years at the ends.
+        let nearest = || {
+            let second = at.with_nanosecond(999_999_000)?;
+            let year = second.year().clamp(1, 9999);
+            if year == second.year() { Some(second) } else { second.with_day(28)?.with_year(year) }
+        };
+        Self::writable(at).unwrap_or_else(|| Self(nearest().unwrap_or_default()))
     }
 }
 
@@ -80,8 +101,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         DateTime::parse_from_rfc3339(text)
-            .map(|at| at.with_timezone(&Utc).into())
-            .map_err(|_| InvalidTimestamp { text: text.chars().take(60).collect() })
+            .ok()
+            .and_then(|at| Self::writable(at.naive_utc()))
+            .ok_or_else(|| InvalidTimestamp { text: text.chars().take(60).collect() })
     }
 }
 
@@ -120,7 +142,7 @@ mod column {
         NaiveDateTime: FromSql<sql_types::Timestamp, DB>,
     {
         fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-            NaiveDateTime::from_sql(bytes).map(Self)
+            NaiveDateTime::from_sql(bytes).map(|at| Self::from(at.and_utc()))
         }
     }
 }
@@ -135,5 +157,30 @@ mod tests {
         assert_eq!(at.to_string(), "2026-05-04T08:11:12.123456Z");
         assert_eq!(Timestamp::from_unix_micros(at.unix_micros()), Some(at));
         assert!("2026-05-04".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn what_is_read_can_be_written() {
+        for text in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+        for text in [
+            "0000-12-31T23:59:59Z",
+            "0000-01-01T00:00:00+14:00",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "+262142-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "2026-12-31T23:59:60Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        let last: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
+        assert_eq!(last.plus(TimeDelta::days(1)), last);
+        assert_eq!(Timestamp::from_unix_micros(i64::MAX), None);
+        for far in [DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC] {
+            let near = Timestamp::from(far);
+            assert_eq!(near.to_string().parse(), Ok(near));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Creates that can be sent again: the answer to a key is kept in the transaction of the work, and
+//! Changes that can be sent again: the answer to a key is kept in the transaction of the work, and
 //! given again to the same request.
 
 use std::future::{Ready, ready};
@@ -66,8 +66,20 @@ impl Answer {
     /// # Errors
     /// When the body has no JSON form.
     pub fn created<T: Serialize>(body: &T) -> Result<Self> {
+        Self::with(201, body)
+    }
+
+    /// 200 with a body.
+    ///
+    /// # Errors
+    /// When the body has no JSON form.
+    pub fn done<T: Serialize>(body: &T) -> Result<Self> {
+        Self::with(200, body)
+    }
+
+    fn with<T: Serialize>(status: u16, body: &T) -> Result<Self> {
         let body = serde_json::to_string(body).map_err(|e| Error::Internal(e.into()))?;
-        Ok(Self { status: 201, body })
+        Ok(Self { status, body })
     }
 }
 

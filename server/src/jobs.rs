@@ -32,7 +32,7 @@ pub struct Ticked {
 pub async fn tick(app: &Arc<App>) -> Result<Ticked> {
     let now = app.clock.now();
     let grace_hours = app.config.grace_hours;
-    let visits = app.write(move |conn| visits::tick(conn, grace_hours, now)).await?;
+    let visits = visits::tick(app, grace_hours, now).await?;
     let routine_checks_opened = open_routine_checks(app, now).await?;
     app.uploads.sweep().await?;
     let uploads_expired = app.uploads.expire(now).await? as u64;

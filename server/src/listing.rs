@@ -29,14 +29,22 @@ pub struct ListQuery {
     pub country: Option<String>,
 }
 
+/// How many things a page may hold, as asked for; every list takes the same.
+///
+/// # Errors
+/// 422 when it is out of range.
+pub fn limit(asked: Option<i64>) -> Result<i64> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=MAX_LIMIT => Ok(limit),
+        _ => Err(Error::invalid_field("limit", format!("expected 1 to {MAX_LIMIT}"))),
+    }
+}
+
 impl ListQuery {
     /// # Errors
     /// 422 when it is out of range.
     pub fn limit(&self) -> Result<i64> {
-        match self.limit.unwrap_or(DEFAULT_LIMIT) {
-            limit @ 1..=MAX_LIMIT => Ok(limit),
-            _ => Err(Error::invalid_field("limit", format!("expected 1 to {MAX_LIMIT}"))),
-        }
+        limit(self.limit)
     }
 
     /// The key after which the page begins.
@@ -81,12 +89,16 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of `limit` things out of the `limit` + 1 that were asked for.
-    pub fn cut(mut items: Vec<T>, limit: i64, key: impl Fn(&T) -> &str) -> Self {
+    pub fn cut(items: Vec<T>, limit: i64, key: impl Fn(&T) -> &str) -> Self {
+        Self::cut_at(items, limit, |item| URL_SAFE_NO_PAD.encode(key(item)))
+    }
+
+    /// As [`Self::cut`], with a cursor of the list's own.
+    pub fn cut_at(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
-        let last = if more { items.last() } else { None };
-        let next_cursor = last.map(|item| URL_SAFE_NO_PAD.encode(key(item)));
+        let next_cursor = if more { items.last().map(cursor) } else { None };
         Self { items, next_cursor }
     }
 }

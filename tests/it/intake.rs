@@ -119,7 +119,11 @@ fn what_cannot_be_accepted_is_kept_byte_for_byte_and_blocks_nothing() {
     }
     let dossier = office.dossier(&visit);
     assert_eq!(dossier["notes"], json!(["first", "last"]));
-    assert_eq!(dossier["devices"][0]["gaps"], json!([]), "what was set aside still advances the chain");
+    assert_eq!(
+        dossier["devices"][0]["gaps"],
+        json!([{ "kind": "missing", "first_seq": 3, "last_seq": 3, "unreadable": 2 }]),
+        "what cannot be read is told of, and hides no hole"
+    );
     assert!(!office.signals(&visit).contains(&"chain-gap".to_owned()));
     assert_eq!(device.head()["records_held"], 8);
     assert_eq!(answers(&device.send(&sent))[1]["quarantine"], answered[1]["quarantine"], "told again");
@@ -146,10 +150,19 @@ fn a_character_that_a_database_cannot_hold_keeps_no_record_out() {
     assert_eq!(outcomes, ["accepted", "quarantined", "accepted"]);
     let _ = device.upload(&sealed, "photo.jpg\0.exe").expect(201);
     assert_eq!(text(&file(&office, &visit), "/state"), "stored");
-    // People's own words: taken, or refused with the reason, never a failure of the server.
-    let reason = json!({ "reason": "because\0", "inspector": office.tomas.id });
-    let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reason);
-    assert!(answer.status < 500, "{}", answer.text());
+    // People's own words are refused with the reason, alike on both databases.
+    for control in ['\0', '\u{1b}', '\u{7f}', '\u{85}'] {
+        let reason = format!("because{control}of it");
+        let reassign = json!({ "reason": reason, "inspector": office.tomas.id });
+        let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reassign);
+        answer.expect_problem(422, "invalid-fields");
+        assert_eq!(text(&answer.json(), "/errors/0/field"), "reason");
+        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment", "trigger": "risk",
+            "reason": reason, "due_at": office.server.clock().now() });
+        office.manager().post("/api/v1/checks", &check).expect_problem(422, "invalid-fields");
+    }
+    let lines = json!({ "reason": "One line,\r\n\tand another.", "inspector": office.tomas.id });
+    let _ = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &lines).expect(200);
 }
 
 #[test]
@@ -169,6 +182,18 @@ fn forks_and_gaps_of_a_chain_become_findings() {
     let kinds: Vec<String> = gaps.as_array().unwrap().iter().map(|gap| text(gap, "/kind")).collect();
     assert!(kinds.contains(&"fork".to_owned()) && kinds.contains(&"missing".to_owned()), "{gaps:#}");
     assert_eq!(office.dossier(&visit)["notes"].as_array().unwrap().len(), 4, "both branches are kept");
+}
+
+#[test]
+fn noise_hides_no_hole_in_a_chain() {
+    let (office, visit, mut device) = dispatched();
+    let chain: Vec<Vec<u8>> = (0..12).map(|n| device.note(&visit, &format!("note {n}"))).collect();
+    let noise: Vec<Vec<u8>> = (0..5).map(|n| format!("{{\"noise\": {n}}}").into_bytes()).collect();
+    let sent = [0, 1, 6, 7, 11].map(|seq: usize| chain[seq].as_slice());
+    let sent: Vec<&[u8]> = sent.into_iter().chain(noise.iter().map(Vec::as_slice)).collect();
+    assert_eq!(answers(&device.send(&sent)).len(), 10);
+    let missing = |first: u64, last: u64| json!({ "kind": "missing", "first_seq": first, "last_seq": last, "unreadable": 5 });
+    assert_eq!(office.dossier(&visit)["devices"][0]["gaps"], json!([missing(2, 5), missing(8, 10)]));
 }
 
 #[test]
@@ -247,6 +272,33 @@ fn a_file_that_does_not_open_to_what_was_signed_is_kept_and_told() {
         3,
         "no file receipt: the device keeps its copies"
     );
+}
+
+#[test]
+fn a_stored_file_that_cannot_be_read_holds_no_other_up() {
+    let (office, visit, mut device) = dispatched();
+    let (bytes, facts) = sign();
+    let (first, first_sealed) = device.photo(&visit, "lost.jpg", &bytes[..bytes.len() - 1], facts.clone());
+    let (second, second_sealed) = device.photo(&visit, "whole.jpg", &bytes, facts);
+    device.accepted(&[&first, &second]);
+    let _ = device.upload(&first_sealed, "lost.jpg").expect(201);
+    let name = Sha256::of(&bytes[..bytes.len() - 1]);
+    let path = office.server.data_folder().join("files").join(&name.as_str()[..2]).join(name.as_str());
+    std::fs::remove_file(path).unwrap();
+    let _ = device.upload(&second_sealed, "whole.jpg").expect(201);
+    office.tick();
+    let dossier = office.dossier(&visit);
+    let of = |record: &[u8]| Sha256::of(record);
+    let files = dossier["files"].as_array().unwrap();
+    let file = |record: &[u8]| files.iter().find(|file| file["record"] == of(record).as_str()).unwrap();
+    assert_eq!(file(&second)["thumbnail"], true, "{files:#?}");
+    assert_eq!(file(&first)["thumbnail"], false);
+    let found =
+        dossier["findings"].as_array().unwrap().iter().any(|finding| {
+            finding["record"] == of(&first).as_str() && finding["signal"] == "pixels-not-checked"
+        });
+    assert!(found, "{:#}", dossier["findings"]);
+    office.tick();
 }
 
 #[test]

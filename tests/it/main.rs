@@ -22,7 +22,11 @@ mod migrations;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod reviews;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Planning: who may move a visit where, what a device is told, and what time alone does.
 
 use chrono::TimeDelta;
-use endcheck_protocol::checklist::VisitOutcome;
+use diesel::connection::SimpleConnection as _;
+use endcheck_protocol::checklist::{Template, VisitOutcome};
 use endcheck_protocol::record::{Act, VerificationMethod};
 use endcheck_server::app::App;
+use endcheck_server::db::Conn;
 use endcheck_tests::{Answer, Http};
 use serde_json::{Value, json};
 
@@ -251,4 +253,182 @@ fn time_raises_interrupts_and_opens_once_on_two_servers_at_once() {
     let opened = device.add(task(&dispatched), OPENED);
     device.accepted(&[&opened]);
     assert_eq!(office.state(&dispatched), "open");
+}
+
+#[test]
+fn what_was_raised_once_is_not_written_again() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, None);
+    office.server.clock().advance(TimeDelta::days(30));
+    assert_eq!(office.tick().visits.raised_overdue, 1);
+    // From here on any try to write an event fails, even one that would change nothing.
+    let mut conn = office.server.app().connection().unwrap();
+    let refuse = match &mut *conn {
+        Conn::Sqlite(_) => {
+            "create trigger no_events before insert on visit_events begin select raise(fail, 'no'); end"
+        }
+        Conn::Postgres(_) => {
+            "create function no_events() returns trigger language plpgsql as \
+             $$ begin raise exception 'no'; end $$; \
+             create trigger no_events before insert on visit_events for each row execute function no_events()"
+        }
+    };
+    conn.batch_execute(refuse).unwrap();
+    drop(conn);
+    assert_eq!(office.tick().visits.raised_overdue, 0);
+    assert_eq!(events(&office.dossier(&visit), "overdue").len(), 1);
+}
+
+#[test]
+fn an_instant_that_cannot_be_written_is_refused_and_stops_no_pull() {
+    let office = Office::with_programme();
+    let check = office.check(SHIPMENT);
+    for (start, end) in [
+        ("+262142-01-01T00:00", "+262142-01-02T00:00"),
+        ("-0001-01-01T00:00", "-0001-01-02T00:00"),
+        ("26-11-23T08:30", "26-11-23T12:00"),
+        ("2026-11-23T08:30:60", "2026-11-23T12:00:60"),
+    ] {
+        let visit = json!({ "check": check, "inspector": office.iris.id, "window_start": start,
+            "window_end": end });
+        let refused = office.manager().post("/api/v1/visits", &visit);
+        refused.expect_problem(422, "invalid-fields");
+        assert_eq!(text(&refused.json(), "/errors/0/field"), "window_start", "{start}");
+    }
+    for due_at in ["0000-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-12-31T23:59:60Z"] {
+        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment",
+            "trigger": "risk", "reason": "Chosen for the quarter.", "due_at": due_at });
+        let refused = office.manager().post("/api/v1/checks", &check);
+        refused.expect_problem(400, "malformed-json");
+        assert!(text(&refused.json(), "/detail").contains("years 1 to 9999"), "{}", refused.text());
+    }
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(office.state(&visit), "dispatched");
+}
+
+/// The newest template as a new version with one question more.
+fn template_with(question: &str, version: u32) -> Template {
+    let mut template = Template::default_end_use().unwrap();
+    let mut added = template.questions[0].clone();
+    added.id = question.parse().unwrap();
+    added.number = None;
+    template.questions.push(added);
+    template.version = version;
+    template
+}
+
+#[test]
+fn a_template_leaves_the_names_of_licence_conditions_alone() {
+    let office = Office::with_programme();
+    let template = template_with("condition-c1", 90);
+    let refused = office.manager().post("/api/v1/checklist-templates", &json!(template));
+    refused.expect_problem(422, "invalid-fields");
+    assert!(text(&refused.json(), "/detail").contains("condition-c1"), "{}", refused.text());
+}
+
+#[test]
+fn a_visit_whose_checklist_cannot_be_frozen_keeps_no_other_back() {
+    let office = Office::with_programme();
+    // A template from before names were reserved; one licence has a fourth condition, c4.
+    let template = json!(template_with("condition-c4", 90)).to_string().replace('\'', "''");
+    let mut conn = office.server.app().connection().unwrap();
+    conn.batch_execute(&format!(
+        "insert into checklist_templates (id, version, document, hash, created_at) \
+         values ('end-use-visit', 90, '{template}', '{:064}', '2026-01-01 00:00:00')",
+        0
+    ))
+    .unwrap();
+    drop(conn);
+    let stuck = office.schedule("SH-2026-0111", Some(&office.iris));
+    let fine = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(tablet.line(&["pull"])["visits"], 0);
+    assert_eq!(office.state(&fine), "dispatched");
+    let dossier = office.dossier(&stuck);
+    assert_eq!(text(&dossier, "/visit/state"), "planned");
+    let noted = events(&dossier, "cannot-dispatch");
+    assert_eq!(noted.len(), 1, "the manager is told, once");
+    assert!(text(noted[0], "/detail").contains("condition-c4"), "{noted:?}");
+    // Once there is a template that fits, the visit comes along.
+    let mended = json!(template_with("another-name", 91));
+    let _ = office.manager().post("/api/v1/checklist-templates", &mended).expect(201);
+    assert_eq!(tablet.line(&["pull"])["visits"], 1);
+    assert_eq!(office.state(&stuck), "dispatched");
+}
+
+#[test]
+fn a_list_ends_where_it_says_and_refuses_a_limit_out_of_range() {
+    let office = Office::with_programme();
+    for _ in 0..4 {
+        office.schedule(SHIPMENT, None);
+    }
+    for list in ["visits", "checks", "parties", "sites"] {
+        for limit in [-3, 0, 501, 999] {
+            let refused = office.manager().get(&format!("/api/v1/{list}?limit={limit}"));
+            refused.expect_problem(422, "invalid-fields");
+            assert_eq!(text(&refused.json(), "/errors/0/field"), "limit");
+        }
+    }
+    for list in ["visits", "checks"] {
+        let whole = office.manager().get(&format!("/api/v1/{list}?limit=4")).expect_json(200);
+        assert_eq!(whole["items"].as_array().unwrap().len(), 4);
+        assert_eq!(whole.get("next_cursor"), None, "{list}: a full last page is the last");
+        let first = office.manager().get(&format!("/api/v1/{list}?limit=2")).expect_json(200);
+        let cursor = text(&first, "/next_cursor");
+        let second =
+            office.manager().get(&format!("/api/v1/{list}?limit=2&cursor={cursor}")).expect_json(200);
+        let both = [first["items"].as_array().unwrap().clone(), second["items"].as_array().unwrap().clone()];
+        assert_eq!(json!(both.concat()), whole["items"]);
+        assert_eq!(second.get("next_cursor"), None, "{list}");
+    }
+}
+
+#[test]
+fn a_former_inspector_is_told_once_and_nothing_of_the_successor() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let device = HandDevice::enrolled(&office, &office.iris);
+    let pull =
+        |cursor: &str| device.http().get(&format!("/api/v1/sync/pull?cursor={cursor}")).expect_json(200);
+    let mine = pull("");
+    let _ = change(&office, &visit, "reassign").expect(200);
+    let _ = change(&office, &visit, "reschedule").expect(200);
+    let taken = pull(&text(&mine, "/cursor"));
+    let packet = &taken["visits"][0];
+    assert_eq!(packet["withdrawn"], true);
+    let said = taken.to_string();
+    assert!(!said.contains(&office.tomas.id) && !said.contains(&office.tomas.name), "{said}");
+    for key in ["id", "version", "inspector", "window_start_at", "window_end_at"] {
+        assert_eq!(packet["visit"][key], mine["visits"][0]["visit"][key], "{key}");
+    }
+    // Whatever becomes of it now is not theirs to hear; a lost answer is given again as it was.
+    let successor = HandDevice::enrolled(&office, &office.tomas);
+    successor.pull();
+    let _ = change(&office, &visit, "cancel").expect(200);
+    assert_eq!(pull(&text(&taken, "/cursor"))["visits"], json!([]));
+    assert_eq!(pull(&text(&mine, "/cursor"))["visits"], taken["visits"]);
+}
+
+#[test]
+fn a_visit_that_comes_back_to_its_first_inspector_is_told_in_full() {
+    let office = Office::with_programme();
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    tablet.done(&["pull"]);
+    let _ = change(&office, &visit, "reassign").expect(200);
+    assert_eq!(tablet.line(&["pull"])["withdrawn"], 1);
+    let back = json!({ "inspector": office.iris.id, "reason": "She is well again." });
+    let _ = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &back).expect(200);
+    let _ = change(&office, &visit, "reschedule").expect(200);
+    assert_eq!(tablet.line(&["pull"]), json!({ "visits": 1, "withdrawn": 0 }));
+    let held = tablet.line(&["visits"]);
+    assert_eq!(
+        (&held["withdrawn"], &held["window_start_at"]),
+        (&json!(false), &json!("2026-12-01T07:30:00Z"))
+    );
+    let _ = change(&office, &visit, "reassign").expect(200);
+    assert_eq!(tablet.line(&["pull"])["withdrawn"], 1, "and taken away again");
 }

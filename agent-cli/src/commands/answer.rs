@@ -33,7 +33,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Answer) -> anyhow::Result
     let placed = session.draft(drafted.act, drafted.task, &command.on)?;
     let replaces = placed.replaces.or(drafted.replaces);
     let recorded = session.record(Draft { replaces, ..placed })?;
-    session.ui.report(&recorded, || format!("{} answered.", capitalised(&question.label())));
+    session.ui.report(&recorded, || recorded.told(&answered(question)));
     Ok(ExitStatus::Success)
 }
 
@@ -142,7 +142,12 @@ pub(super) fn value(question: &Question, text: &str) -> anyhow::Result<Value> {
     }
 }
 
-pub(super) fn capitalised(text: &str) -> String {
+/// The sentence about an answer that was recorded.
+pub(super) fn answered(question: &Question) -> String {
+    format!("{} answered.", capitalised(&question.label()))
+}
+
+fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

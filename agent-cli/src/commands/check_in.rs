@@ -18,6 +18,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &CheckIn) -> anyhow::Resul
         Act::CheckIn { status: command.status, note: super::optional("the note", command.note.as_ref())? };
     let draft = session.draft(act, task, &command.on)?;
     let recorded = session.record(draft)?;
-    session.ui.report(&recorded, || "Checked in; headquarters will see it at the next sync.".to_owned());
+    session.ui.report(&recorded, || recorded.told("Checked in; headquarters will see it at the next sync."));
     Ok(ExitStatus::Success)
 }

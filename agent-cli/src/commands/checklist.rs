@@ -1,9 +1,9 @@
 //! `checklist`: what is open; question by question with a person; or answers from a file, all or none.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use endcheck_protocol::checklist::{
     self, Answer as Value, AnswerType, Evaluation, Question, Status, Text, validate,
 };
@@ -15,6 +15,10 @@ use crate::cli::Checklist;
 use crate::dossier;
 use crate::refusal::{ExitStatus, refuse};
 use crate::session::{OpenVisit, Session};
+use crate::ui;
+
+/// Hundreds of questions for hundreds of items.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One answer of the file.
 #[derive(Deserialize)]
@@ -23,6 +27,11 @@ struct Row {
     question: String,
     item: Option<String>,
     answer: Written,
+    /// A typed serial, as read from the plate again.
+    serial_again: Option<String>,
+    /// The serial was scanned, not typed.
+    #[serde(default)]
+    scanned: bool,
     note: Option<String>,
 }
 
@@ -58,7 +67,7 @@ fn evaluate(session: &mut Session<'_>, visit: &OpenVisit) -> anyhow::Result<Eval
 struct Standing<'a> {
     visit: &'a str,
     may_complete: bool,
-    missing: Vec<&'a str>,
+    missing: Vec<String>,
     #[serde(flatten)]
     evaluation: Questions<'a>,
 }
@@ -73,7 +82,7 @@ fn show(session: &mut Session<'_>, command: &Checklist, visit: &OpenVisit) -> an
     let standing = Standing {
         visit: visit.packet.visit.id.as_str(),
         may_complete: evaluation.may_complete(),
-        missing: evaluation.missing.iter().map(|missing| missing.sentence.as_str()).collect(),
+        missing: evaluation.missing.iter().map(|missing| visit.sentence(missing)).collect(),
         evaluation: Questions { questions: &evaluation.questions },
     };
     session.ui.report(&standing, || human(visit, &evaluation, &command.language));
@@ -103,7 +112,7 @@ fn human(visit: &OpenVisit, evaluation: &Evaluation, language: &str) -> String {
         lines.push("Nothing is missing: the visit can be closed as completed.".to_owned());
     } else {
         lines.push("Missing:".to_owned());
-        lines.extend(evaluation.missing.iter().map(|missing| format!("  - {}", missing.sentence)));
+        lines.extend(evaluation.missing.iter().map(|missing| format!("  - {}", visit.sentence(missing))));
     }
     lines.join("\n")
 }
@@ -138,14 +147,23 @@ fn from_file(
     visit: &OpenVisit,
     path: &Path,
 ) -> anyhow::Result<ExitStatus> {
-    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let rows: Vec<Row> = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a list of {{question, item, answer, note}}", path.display()))?;
-    let mut given = Vec::new();
+    let text = super::text_file(path, MAX_FILE_BYTES)?;
+    let rows: Vec<Row> = serde_json::from_str(&text).with_context(|| {
+        format!("{} is not a list of {{question, item, answer, serial_again, note}}", path.display())
+    })?;
+    let mut given: Vec<Given<'_>> = Vec::new();
     let mut wrong = Vec::new();
+    let mut places = BTreeMap::new();
     for (place, row) in rows.iter().enumerate() {
         match read_row(visit, row) {
-            Ok(answer) => given.push(answer),
+            Ok(answer) => {
+                let first = *places.entry((answer.question.id.clone(), answer.item.clone())).or_insert(place);
+                if first != place {
+                    let (this, first) = (place + 1, first + 1);
+                    wrong.push(format!("\n  row {this} ({}): row {first} answers the same", row.question));
+                }
+                given.push(answer);
+            }
             Err(error) => wrong.push(format!("\n  row {} ({}): {error:#}", place + 1, row.question)),
         }
     }
@@ -168,8 +186,13 @@ fn from_file(
         draft
     });
     let recorded = session.record_all(drafts.collect())?;
-    let answers = recorded.iter().filter(|one| one.kind == "answer").count();
-    session.ui.report(&recorded, || format!("{answers} answers recorded."));
+    // A record of a clock that was set may stand before the answers.
+    let answers = recorded.iter().filter(|one| one.kind == "answer");
+    for (one, answer) in answers.zip(&given) {
+        session.ui.report(one, || one.told(&answer::answered(answer.question)));
+    }
+    let count = u64::try_from(given.len())?;
+    session.ui.note(&format!("{} recorded.", ui::count(count, "answer", "answers")));
     Ok(ExitStatus::Success)
 }
 
@@ -184,6 +207,14 @@ fn read_row<'a>(visit: &'a OpenVisit, row: &Row) -> anyhow::Result<Given<'a>> {
     };
     let note = super::optional("the note", row.note.as_ref())?;
     validate(question, &value, note.as_deref())?;
+    if let Value::Serial(serial) = &value {
+        let again = row.serial_again.as_deref().map(str::trim);
+        ensure!(
+            row.scanned || again.is_some(),
+            "a typed serial is needed twice: add serial_again, or scanned"
+        );
+        ensure!(row.scanned || again == Some(serial.trim()), "answer and serial_again differ");
+    }
     Ok(Given { question, item, value, note })
 }
 
@@ -251,6 +282,7 @@ fn take(
     validate(question, &value, note.as_deref())?;
     let records = session.store.records_of(&visit.packet.visit.id)?;
     let draft = Given { question, item, value, note }.draft(visit, &records);
-    session.record(draft)?;
+    let recorded = session.record(draft)?;
+    session.ui.report(&recorded, || recorded.told(&answer::answered(question)));
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::dossier;
 use crate::refusal::{ExitStatus, refuse};
 use crate::session::{Recorded, Session};
 use crate::store::LocalState;
+use crate::ui;
 
 /// Sentences that one record carries; the count stands in for the rest.
 const MAX_SENTENCES: usize = 100;
@@ -27,7 +28,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<
     let state = dossier::state(&records);
     let evaluation = checklist::evaluate(&visit.packet.checklist, &state);
     let closing = evaluation.closing(command.outcome, &state);
-    let mut missing: Vec<String> = closing.missing.iter().map(|need| need.sentence.clone()).collect();
+    let mut missing: Vec<String> = closing.missing.iter().map(|need| visit.sentence(need)).collect();
     if !closing.allowed {
         return Err(refuse(
             format!("the visit cannot be closed as completed: {} missing", missing.len())
@@ -57,10 +58,11 @@ pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<
         } else {
             format!("\nMissing, and said so in the record:{lacking}")
         };
+        let ended = format!("Visit {} is closed as {}.", visit.packet.visit.id, closed.outcome.as_str());
         format!(
-            "Visit {} is closed as {}.{heading}\n{unsent} records wait to be handed in with `endcheck sync`.",
-            visit.packet.visit.id,
-            closed.outcome.as_str(),
+            "{}{heading}\n{} to be handed in with `endcheck sync`.",
+            closed.recorded.told(&ended),
+            ui::count(unsent, "record waits", "records wait"),
         )
     });
     Ok(ExitStatus::Success)

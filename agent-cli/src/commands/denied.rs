@@ -18,7 +18,10 @@ pub(super) fn run(session: &mut Session<'_>, command: &Denied) -> anyhow::Result
     let draft = session.draft(act, visit.task(), &command.on)?;
     let recorded = session.record(draft)?;
     session.ui.report(&recorded, || {
-        format!("Denial by {} recorded. End the visit with `endcheck close` when you leave.", command.who)
+        recorded.told(&format!(
+            "Denial by {} recorded. End the visit with `endcheck close` when you leave.",
+            command.who
+        ))
     });
     Ok(ExitStatus::Success)
 }

@@ -2,9 +2,6 @@
 //!
 //! The keys are durable before the server is asked, so a cut in between is mended by asking again.
 
-use std::fs;
-
-use anyhow::Context as _;
 use endcheck_protocol::envelope::{fingerprint, public_key_to_base64};
 use endcheck_protocol::sync::EnrolDevice;
 use url::{Host, Url};
@@ -18,13 +15,12 @@ use crate::sync::Client;
 use crate::ui::Ui;
 use crate::vault;
 
+/// Every authority that a system trusts fits into this several times.
+const MAX_CA_BYTES: u64 = 4 * 1024 * 1024;
+
 pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<ExitStatus> {
     let server = server(&command.url, command.plain_http)?;
-    let ca_pem = command
-        .ca
-        .as_ref()
-        .map(|path| fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display())))
-        .transpose()?;
+    let ca_pem = command.ca.as_ref().map(|path| super::text_file(path, MAX_CA_BYTES)).transpose()?;
     let mut database = Database::create(&environment.home)?;
     if !vault::exists(&mut database.conn)? {
         let passphrase = match &environment.passphrase {
@@ -59,7 +55,7 @@ pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> an
         record_keys: vec![public_key_to_base64(&keys.record_key()?.verifying_key())],
         agent: AGENT.to_owned(),
     };
-    let enrolment = Client::new(&server, keys.ca_pem.as_deref())?.enrol(&request)?;
+    let enrolment = Client::new(&server, keys.ca_pem.as_deref(), ui)?.enrol(&request)?;
     let document = IdentityDocument::new(keys, enrolment);
     let identity = Identity::read(&document)?;
     store.set("identity", &document)?;

@@ -40,6 +40,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &Item) -> anyhow::Result<E
     draft.replaces = draft.replaces.or_else(|| dossier::sighted_by(&records, &item));
     let recorded = session.record(draft)?;
     let label = expected.map_or(command.item.as_str(), |expected| expected.key.as_str());
-    session.ui.report(&recorded, || format!("Item {label}: {}.", command.status.as_str()));
+    session.ui.report(&recorded, || recorded.told(&format!("Item {label}: {}.", command.status.as_str())));
     Ok(ExitStatus::Success)
 }

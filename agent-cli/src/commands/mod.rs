@@ -19,13 +19,18 @@ mod status;
 mod sync;
 mod visits;
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
 use endcheck_protocol::checklist::MAX_TEXT_CHARS;
 
 use crate::cli::{Cli, Command};
 use crate::environment::Environment;
 use crate::refusal::{ExitStatus, refuse};
 use crate::session::Session;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// Carries a command out.
 ///
@@ -56,6 +61,21 @@ pub fn run(cli: Cli, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<E
         Command::Close(command) => within(&|session| close::run(session, &command)),
         Command::Sync(command) => within(&|session| sync::run(session, &command)),
         Command::Status => within(&status::run),
+    }
+}
+
+/// The text of a file that people wrote, of `limit_bytes` at most.
+fn text_file(path: &Path, limit_bytes: u64) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(limit_bytes + 1).read_to_string(&mut text));
+    let over = u64::try_from(text.len())? > limit_bytes;
+    match read {
+        Ok(_) if !over => Ok(text),
+        Ok(_) => Err(refuse(
+            format!("{} is longer than {}", path.display(), ui::size(limit_bytes)),
+            "Is it the right file?",
+        )),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read as UTF-8 text", path.display())),
     }
 }
 

@@ -11,6 +11,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &Note) -> anyhow::Result<E
     let act = Act::Note { text: super::text("the note", &command.text)? };
     let draft = session.draft(act, visit.task(), &command.on)?;
     let recorded = session.record(draft)?;
-    session.ui.report(&recorded, || "Noted.".to_owned());
+    session.ui.report(&recorded, || recorded.told("Noted."));
     Ok(ExitStatus::Success)
 }

@@ -36,13 +36,13 @@ pub(super) fn run(session: &mut Session<'_>, command: &Open) -> anyhow::Result<E
     session.ui.report(&recorded, || {
         let packet = &visit.packet;
         let items = u64::try_from(packet.items.len()).unwrap_or(u64::MAX);
-        format!(
+        recorded.told(&format!(
             "Visit {id} is open: {}, {}\n{}\n{} expected. See what is asked with `endcheck checklist`.",
             packet.visit.site_name,
             packet.site_address,
             packet.check_reason,
             ui::count(items, "item is", "items are"),
-        )
+        ))
     });
     Ok(ExitStatus::Success)
 }

@@ -1,20 +1,19 @@
 //! `statement`: what somebody said, in their language.
 
-use std::fs;
-
-use anyhow::Context as _;
 use endcheck_protocol::record::{Act, Statement as Said};
 
 use crate::cli::Statement;
 use crate::refusal::ExitStatus;
 use crate::session::Session;
 
+/// More than a record takes, in any script.
+const MAX_TEXT_BYTES: u64 = 1024 * 1024;
+
 pub(super) fn run(session: &mut Session<'_>, command: &Statement) -> anyhow::Result<ExitStatus> {
     let visit = session.open_visit(&command.on)?;
     let words = match (&command.text, &command.from) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) => fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read as UTF-8 text", path.display()))?,
+        (None, Some(path)) => super::text_file(path, MAX_TEXT_BYTES)?,
         (None, None) => String::new(),
     };
     let act = Act::Statement(Said {
@@ -28,6 +27,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &Statement) -> anyhow::Res
     });
     let draft = session.draft(act, visit.task(), &command.on)?;
     let recorded = session.record(draft)?;
-    session.ui.report(&recorded, || format!("Statement of {} taken down.", command.by));
+    session.ui.report(&recorded, || recorded.told(&format!("Statement of {} taken down.", command.by)));
     Ok(ExitStatus::Success)
 }

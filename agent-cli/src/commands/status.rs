@@ -19,12 +19,15 @@ struct Status {
     home: std::path::PathBuf,
     records: Counts,
     files_without_receipt: Unsent,
+    /// Of records that headquarters set aside; not among the others.
+    files_set_aside: Unsent,
     open_visits: Vec<String>,
     quarantined: Vec<Quarantined>,
 }
 
 pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
     let visits = session.store.visit_ids()?;
+    let holdings = session.store.holdings()?;
     let certificate = &session.identity.certificate;
     let status = Status {
         device: certificate.device.clone(),
@@ -34,7 +37,8 @@ pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
         certificate_expires_at: certificate.expires_at,
         home: session.store.home().to_owned(),
         records: session.store.counts()?,
-        files_without_receipt: session.store.unsent_files()?,
+        files_without_receipt: holdings.waiting,
+        files_set_aside: holdings.set_aside,
         open_visits: visits.into_iter().filter(|(_, s)| *s == LocalState::Open).map(|(id, _)| id).collect(),
         quarantined: session.store.quarantined()?,
     };
@@ -56,9 +60,21 @@ fn human(status: &Status) -> String {
             ui::size(status.files_without_receipt.bytes)
         ),
     ];
+    lines.extend(files_set_aside(&status.files_set_aside));
     lines.extend(status.open_visits.iter().map(|id| format!("Open visit: {id}")));
     lines.extend(status.quarantined.iter().map(quarantined));
     lines.join("\n")
+}
+
+/// The files whose records were set aside, where there are any.
+pub(super) fn files_set_aside(files: &Unsent) -> Option<String> {
+    (files.files > 0).then(|| {
+        format!(
+            "{} ({}) to records that were set aside: kept here until headquarters has looked at those.",
+            ui::count(files.files, "file belongs", "files belong"),
+            ui::size(files.bytes)
+        )
+    })
 }
 
 /// One record that was set aside, as people read it.

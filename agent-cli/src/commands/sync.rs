@@ -32,6 +32,7 @@ fn human(summary: &Summary) -> String {
             ui::size(summary.files_waiting.bytes)
         ));
     }
+    lines.extend(super::status::files_set_aside(&summary.files_set_aside));
     lines.extend(summary.failed.iter().map(|failure| format!("Not sent: {failure}")));
     lines.extend(summary.unreadable.iter().map(|file| {
         format!(

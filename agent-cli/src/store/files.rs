@@ -1,17 +1,21 @@
 //! Sealed copies: which are held, which may go, and the sweep of what a kill left behind.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::sync::UnsentFile;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::{Errno, retry_on_intr};
 use serde::Serialize;
 
-use super::schema::files;
+use super::schema::{files, records};
 use super::{Store, remove, sync_folder};
 use crate::seal;
 
@@ -33,24 +37,27 @@ impl FolderLock {
     }
 
     pub(super) fn exclusive(home: &Path) -> anyhow::Result<Self> {
-        let file = Self::file(home)?;
-        file.lock().context("the store cannot be locked")?;
-        Ok(Self(file))
+        Self::wait(home, FlockOperation::LockExclusive)
     }
 
     fn shared(home: &Path) -> anyhow::Result<Self> {
+        Self::wait(home, FlockOperation::LockShared)
+    }
+
+    // Not `File::lock`: the standard library has it for Android only since Rust 1.98.
+    fn wait(home: &Path, operation: FlockOperation) -> anyhow::Result<Self> {
         let file = Self::file(home)?;
-        file.lock_shared().context("the store cannot be locked")?;
+        retry_on_intr(|| flock(&file, operation)).context("the store cannot be locked")?;
         Ok(Self(file))
     }
 
     /// Nothing when another agent holds the lock in any way.
     fn try_exclusive(home: &Path) -> anyhow::Result<Option<Self>> {
         let file = Self::file(home)?;
-        match file.try_lock() {
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => Ok(Some(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).context("the store cannot be locked"),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error).context("the store cannot be locked"),
         }
     }
 }
@@ -67,6 +74,17 @@ pub struct Unsent {
 pub struct WaitingFile {
     pub file: UnsentFile,
     pub record: Sha256,
+    /// Headquarters set its record aside: no receipt can come before a person looked at that.
+    pub set_aside: bool,
+}
+
+/// What would be lost with the device, by what can still be done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// A sync can hand these in.
+    pub waiting: Unsent,
+    /// Of records that headquarters set aside.
+    pub set_aside: Unsent,
 }
 
 impl Store {
@@ -79,27 +97,53 @@ impl Store {
     }
 
     /// Removes what no row holds: parts and copies that a kill left, copies that a receipt released.
-    /// Leaves everything while another agent is at work.
+    /// Leaves everything while another agent is at work. What is none of these stays and is told: the
+    /// answer is a sentence for each.
     ///
     /// # Errors
     /// When the folder or the database cannot be read.
-    pub fn sweep(&mut self) -> anyhow::Result<()> {
+    pub fn sweep(&mut self) -> anyhow::Result<Vec<String>> {
         let folder = self.sealed_folder();
-        let cannot = || format!("the folder {} cannot be swept", folder.display());
-        if fs::read_dir(&folder).with_context(cannot)?.next().is_none() {
-            return Ok(());
+        let cannot = || format!("the folder {} cannot be read: look at its permissions", folder.display());
+        match fs::read_dir(&folder).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => return Ok(Vec::new()),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.make_sealed_folder(),
+            Err(error) => return Err(error).with_context(cannot),
         }
-        let Some(_lock) = FolderLock::try_exclusive(&self.home)? else { return Ok(()) };
+        let Some(_lock) = FolderLock::try_exclusive(&self.home)? else { return Ok(Vec::new()) };
         let held: Vec<Sha256> =
             files::table.filter(files::state.eq(HELD)).select(files::sealed_sha256).load(&mut self.conn)?;
         let held: BTreeSet<_> = held.iter().map(|hash| seal::path(&folder, hash)).collect();
+        let mut odd = Vec::new();
         for entry in fs::read_dir(&folder).with_context(cannot)? {
-            let path = entry.with_context(cannot)?.path();
-            if !held.contains(&path) {
-                remove(&path).with_context(cannot)?;
+            let entry = entry.with_context(cannot)?;
+            let path = entry.path();
+            if held.contains(&path) {
+                continue;
+            }
+            let ours = entry.file_type().is_ok_and(|kind| kind.is_file())
+                && path.extension().and_then(OsStr::to_str).is_some_and(|end| matches!(end, "age" | "part"));
+            if !ours {
+                odd.push(format!("{} is not endcheck's; it is left alone", path.display()));
+            } else if let Err(error) = remove(&path) {
+                odd.push(format!("the leftover {} cannot be removed: {error}", path.display()));
             }
         }
-        Ok(())
+        Ok(odd)
+    }
+
+    fn make_sealed_folder(&mut self) -> anyhow::Result<Vec<String>> {
+        let folder = self.sealed_folder();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.and_then(|()| sync_folder(&self.home))
+            .with_context(|| format!("the folder {} is missing and cannot be made", folder.display()))?;
+        let lost = self.waiting_files()?.len();
+        let told = format!(
+            "the folder {} was missing and is made anew; {lost} sealed copies without a receipt were in it",
+            folder.display()
+        );
+        Ok(if lost == 0 { Vec::new() } else { vec![told] })
     }
 
     /// Files without a receipt, smallest first.
@@ -112,10 +156,15 @@ impl Store {
             .order((files::sealed_size_bytes, files::sealed_sha256))
             .select((files::sealed_sha256, files::record, files::sealed_size_bytes))
             .load(&mut self.conn)?;
+        let set_aside: Vec<Sha256> = records::table
+            .filter(records::state.eq(super::records::QUARANTINED))
+            .select(records::hash)
+            .load(&mut self.conn)?;
+        let set_aside: BTreeSet<Sha256> = set_aside.into_iter().collect();
         rows.into_iter()
             .map(|(sealed_sha256, record, size_bytes)| {
                 let file = UnsentFile { sealed_sha256, size_bytes: u64::try_from(size_bytes)? };
-                Ok(WaitingFile { file, record })
+                Ok(WaitingFile { file, set_aside: set_aside.contains(&record), record })
             })
             .collect()
     }
@@ -124,10 +173,14 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn unsent_files(&mut self) -> anyhow::Result<Unsent> {
-        let waiting = self.waiting_files()?;
-        let bytes = waiting.iter().map(|waiting| waiting.file.size_bytes).sum();
-        Ok(Unsent { files: u64::try_from(waiting.len())?, bytes })
+    pub fn holdings(&mut self) -> anyhow::Result<Holdings> {
+        let mut holdings = Holdings::default();
+        for one in self.waiting_files()? {
+            let sum = if one.set_aside { &mut holdings.set_aside } else { &mut holdings.waiting };
+            sum.files += 1;
+            sum.bytes += one.file.size_bytes;
+        }
+        Ok(holdings)
     }
 
     /// Removes the sealed copies that receipts released. Safe to repeat; the sweep does the same.

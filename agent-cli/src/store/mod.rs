@@ -26,14 +26,19 @@ use crate::ui::Ui;
 use crate::vault::{self, Cell, StoreKey};
 use schema::settings;
 
-pub use files::Unsent;
+pub use files::{Holdings, Unsent, WaitingFile};
 pub use receipts::CheckedReceipt;
-pub use records::{Counts, HeldRecord, Quarantined};
+pub use records::{Appended, Counts, HeldRecord, Quarantined};
 pub use visits::{HeldVisit, LocalState};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/agent");
 /// `PRAGMA user_version` that the newest migration sets.
 const VERSION: i32 = 1;
+
+/// The setting that says where the next page of receipts begins.
+pub const RECEIPT_CURSOR: &str = "receipt-cursor";
+/// The setting that names the files whose receipts were sought from the first page on.
+pub const RECEIPTS_SOUGHT: &str = "receipts-sought";
 
 /// The database before it is unlocked: only the vault can be used.
 pub struct Database {
@@ -96,7 +101,8 @@ impl Database {
         let mut conn = SqliteConnection::establish(text).with_context(cannot)?;
         conn.batch_execute(
             "PRAGMA busy_timeout = 20000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA wal_autocheckpoint = 100; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+             PRAGMA wal_autocheckpoint = 100; PRAGMA journal_size_limit = 1048576; \
+             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )
         .with_context(cannot)?;
         let mut database = Self { conn, home: home.to_owned() };
@@ -151,6 +157,13 @@ impl Store {
     #[must_use]
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// Closes the database and opens it again, so that what is read next is what stands on the disk.
+    fn reopen(&mut self) -> anyhow::Result<()> {
+        self.conn = SqliteConnection::establish(":memory:")?;
+        self.conn = Database::connect(&self.home)?.conn;
+        Ok(())
     }
 
     /// Leaves the database as a kill would. To close it would write the log back and remove it, only for

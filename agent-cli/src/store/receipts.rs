@@ -16,7 +16,8 @@ pub struct CheckedReceipt {
 
 impl Store {
     /// Keeps a page of receipts and where the next one begins, all or none; releases the copies
-    /// named in `released`, which the caller checked against their records.
+    /// named in `released`, which the caller checked against their records, and answers how many of
+    /// them were held until now.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -25,7 +26,7 @@ impl Store {
         page: &[CheckedReceipt],
         released: &[Sha256],
         cursor: i64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
         let Self { conn, key, .. } = self;
         conn.immediate_transaction(|conn| {
             for CheckedReceipt { envelope, receipt } in page {
@@ -41,12 +42,13 @@ impl Store {
                     .on_conflict_do_nothing()
                     .execute(conn)?;
             }
+            let mut let_go = 0;
             for sealed_sha256 in released {
-                diesel::update(files::table.find(sealed_sha256))
-                    .set(files::state.eq(super::files::RELEASED))
-                    .execute(conn)?;
+                let row = files::table.find(sealed_sha256).filter(files::state.eq(super::files::HELD));
+                let_go += diesel::update(row).set(files::state.eq(super::files::RELEASED)).execute(conn)?;
             }
-            put_setting(conn, key, "receipt-cursor", &cursor)
+            put_setting(conn, key, super::RECEIPT_CURSOR, &cursor)?;
+            Ok(u64::try_from(let_go)?)
         })
     }
 }

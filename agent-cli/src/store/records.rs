@@ -10,16 +10,17 @@ use endcheck_protocol::record::{Act, Record, ServerTime, Task};
 use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
 use serde::Serialize;
 
-use super::schema::{files, records, visits};
-use super::{Store, open_json, seal_json};
+use super::schema::{files, records, settings, visits};
+use super::{Store, open_json, put_setting, seal_json};
 use crate::chain::{self, Draft, Head, Signed};
 use crate::environment::ClockReading;
 use crate::identity::Identity;
+use crate::refusal::refuse;
 use crate::vault::{Cell, StoreKey};
 
 const UNSENT: &str = "unsent";
 const HELD: &str = "held";
-const QUARANTINED: &str = "quarantined";
+pub(super) const QUARANTINED: &str = "quarantined";
 
 /// A record of this device, taken out of its envelope.
 #[derive(Debug, Clone)]
@@ -35,6 +36,14 @@ pub struct Quarantined {
     pub seq: u64,
     pub code: String,
     pub detail: String,
+}
+
+/// Records that stand in the chain.
+#[derive(Debug)]
+pub struct Appended {
+    pub signed: Vec<Signed>,
+    /// What the commit complained of, although the records were found to stand.
+    pub trouble: Option<anyhow::Error>,
 }
 
 /// How many records stand where.
@@ -66,16 +75,18 @@ impl Store {
     /// wall clock was set. The visit's local state follows. Durable when it returns.
     ///
     /// # Errors
-    /// When a record is too large or the database cannot be written; then nothing changed.
+    /// When a record is too large or the database cannot be written; then nothing changed, unless the
+    /// error says that this could not be found out.
     pub fn append(
         &mut self,
         identity: &Identity,
         reading: &ClockReading,
         drafts: Vec<Draft>,
-    ) -> anyhow::Result<Vec<Signed>> {
+    ) -> anyhow::Result<Appended> {
         let server: Option<ServerTime> = self.setting("server-time")?;
         let Self { conn, key, .. } = self;
-        conn.immediate_transaction(|conn| {
+        let mut before_commit = Vec::new();
+        let appended = conn.immediate_transaction(|conn| {
             let mut head = head(conn, key)?;
             let moved = head.as_ref().and_then(|head| chain::clock_moved_by_ms(&head.record, reading));
             let clock_set = moved.map(|moved_by_ms| Draft {
@@ -91,8 +102,50 @@ impl Store {
                 head = Some(Head { hash: signed.hash.clone(), record: signed.record.clone() });
                 appended.push(signed);
             }
-            Ok(appended)
-        })
+            before_commit.clone_from(&appended);
+            anyhow::Ok(appended)
+        });
+        match appended {
+            Ok(signed) => Ok(Appended { signed, trouble: None }),
+            Err(error) if before_commit.is_empty() => match error.downcast::<diesel::result::Error>() {
+                Ok(error) => {
+                    let cannot = format!("the store in {} cannot be written", self.home.display());
+                    Err(anyhow::Error::new(error).context(cannot))
+                }
+                Err(other) => Err(other),
+            },
+            Err(error) => self.after_failed_commit(before_commit, error),
+        }
+    }
+
+    /// Finds out whether records stand whose commit reported an error: the log may hold it although
+    /// the flush failed, and the next to open the database would recover it.
+    fn after_failed_commit(&mut self, signed: Vec<Signed>, error: anyhow::Error) -> anyhow::Result<Appended> {
+        let stands = self.reopen().and_then(|()| {
+            let Self { conn, key, .. } = self;
+            conn.immediate_transaction(|conn| {
+                for record in &signed {
+                    let found = records::table.filter(records::hash.eq(&record.hash)).count();
+                    if found.get_result::<i64>(conn)? == 0 {
+                        // A commit after it: what the log may still hold of the failed one is void.
+                        put_setting(conn, key, "failed-commit", &record.hash)?;
+                        return Ok(false);
+                    }
+                }
+                anyhow::Ok(true)
+            })
+        });
+        match stands {
+            Ok(true) => Ok(Appended { signed, trouble: Some(error) }),
+            Ok(false) => Err(error.context("the store cannot be written; nothing was recorded")),
+            Err(unknown) => Err(refuse(
+                format!(
+                    "the store reports errors, and whether the act was recorded is not known: {unknown:#}"
+                ),
+                "Nothing was removed. Look after the disk, then see with `endcheck status` and `endcheck \
+                 checklist` what was recorded before doing it again.",
+            )),
+        }
     }
 
     /// The visit's records, in the order they were made.
@@ -108,15 +161,14 @@ impl Store {
         rows.into_iter().map(|(hash, sealed)| open_record(&self.key, hash, &sealed)).collect()
     }
 
-    /// The record whose hash begins with `prefix`, where there is exactly one.
+    /// The records whose hashes begin with `prefix`.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn record_by_prefix(&mut self, prefix: &str) -> anyhow::Result<Option<Sha256>> {
+    pub fn records_by_prefix(&mut self, prefix: &str) -> anyhow::Result<Vec<Sha256>> {
         let hashes: Vec<Sha256> =
             records::table.select(records::hash).order(records::seq).load(&mut self.conn)?;
-        let mut fitting = hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix));
-        Ok(fitting.next().filter(|_| fitting.next().is_none()))
+        Ok(hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix)).collect())
     }
 
     /// The record with this hash, if it is this device's.
@@ -190,13 +242,19 @@ impl Store {
         })
     }
 
-    /// Marks every record as unsent, for a server that lost some (sending again changes nothing there).
+    /// Marks every record as unsent, for a server that lost some (sending again changes nothing there),
+    /// and forgets which receipts were fetched: such a server numbers them anew.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn resend_all(&mut self) -> anyhow::Result<()> {
-        diesel::update(records::table).set(records::state.eq(UNSENT)).execute(&mut self.conn)?;
-        Ok(())
+        self.conn.immediate_transaction(|conn| {
+            diesel::update(records::table).set(records::state.eq(UNSENT)).execute(conn)?;
+            for name in [super::RECEIPT_CURSOR, super::RECEIPTS_SOUGHT] {
+                diesel::delete(settings::table.find(name)).execute(conn)?;
+            }
+            Ok(())
+        })
     }
 
     /// How many records stand where.
@@ -281,4 +339,38 @@ fn insert(conn: &mut SqliteConnection, key: &StoreKey, signed: &Signed) -> anyho
             .execute(conn)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Device};
+
+    fn note(text: &str) -> Draft {
+        let act = Act::Note { text: text.to_owned() };
+        Draft { act, task: Task::default(), place: None, replaces: None }
+    }
+
+    #[test]
+    fn after_a_failed_commit_the_database_is_asked_what_stands() {
+        let device = Device::enrolled();
+        let mut store = device.store();
+        let identity = testing::identity();
+        let reading = testing::reading("2026-05-04T08:00:00Z", 5);
+        let stood = store.append(&identity, &reading, vec![note("a")]).unwrap().signed;
+        let failed = || anyhow::anyhow!("disk I/O error");
+
+        let found = store.after_failed_commit(stood.clone(), failed()).unwrap();
+        assert_eq!(found.signed[0].hash, stood[0].hash);
+        assert_eq!(found.trouble.unwrap().to_string(), "disk I/O error");
+
+        let head = Head { hash: stood[0].hash.clone(), record: stood[0].record.clone() };
+        let lost = chain::next(&identity, Some(&head), &reading, None, note("b")).unwrap();
+        let told = store.after_failed_commit(vec![lost], failed()).unwrap_err();
+        assert_eq!(format!("{told:#}"), "the store cannot be written; nothing was recorded: disk I/O error");
+
+        store.home.push("gone");
+        let told = store.after_failed_commit(stood, failed()).unwrap_err().to_string();
+        assert!(told.contains("is not known"), "{told}");
+    }
 }

@@ -1,7 +1,9 @@
 //! The HTTP client of the sync wire: one keep-alive agent, sign-in, retries, and problems as people
 //! read them. Knows nothing of the store.
 
-use std::io::Read;
+use std::error::Error;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use super::sign_in::{SignIn, Token};
 use super::tls;
 use crate::refusal::refuse;
 use crate::session::Session;
+use crate::ui::Ui;
 
 /// Long enough for a satellite link; short enough for a dead one.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -31,11 +34,15 @@ const BUFFERED_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 /// Tries of one request, the first included.
 pub(super) const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 500 });
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A connection to headquarters.
-pub struct Client {
+pub struct Client<'a> {
     agent: Agent,
+    ui: &'a Ui<'a>,
+    /// Nobody takes connections at the address, or somebody else does.
+    gone: AtomicBool,
     base: Url,
     sign_in: Option<SignIn>,
     token: Mutex<Option<Token>>,
@@ -51,6 +58,7 @@ pub(super) struct Call<'a> {
 }
 
 /// An answer, whatever its status.
+#[derive(Debug)]
 pub(super) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -120,27 +128,60 @@ impl Answer {
 
 /// The pause before the next try: half a second, doubled each time.
 pub(super) fn pause(failures: u32) -> Duration {
-    Duration::from_millis(500).saturating_mul(1 << failures.min(7)).min(LONGEST_PAUSE)
+    FIRST_PAUSE.saturating_mul(1 << failures.min(7)).min(LONGEST_PAUSE)
 }
 
 /// Whether the same request may fare better later.
 fn is_passing(error: &ureq::Error) -> bool {
-    !matches!(
+    let lasting = matches!(
         error,
         ureq::Error::BadUri(_)
             | ureq::Error::Tls(_)
             | ureq::Error::Rustls(_)
             | ureq::Error::Pem(_)
             | ureq::Error::Http(_)
-    )
+    );
+    !lasting && untrusted(error).is_none()
 }
 
-impl Client {
+/// What is wrong with the certificate, where that is what is wrong.
+fn untrusted(error: &ureq::Error) -> Option<&rustls::CertificateError> {
+    let found = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        // What fails while the connection is made comes wrapped as a failure to read.
+        ureq::Error::Io(error) => inner::<rustls::Error>(error),
+        _ => None,
+    };
+    match found {
+        Some(rustls::Error::InvalidCertificate(why)) => Some(why),
+        _ => None,
+    }
+}
+
+/// The error of this type inside an I/O error, however deep.
+fn inner<T: Error + 'static>(error: &io::Error) -> Option<&T> {
+    let inside: &(dyn Error + 'static) = error.get_ref()?;
+    inside.downcast_ref().or_else(|| inner(inside.downcast_ref::<io::Error>()?))
+}
+
+/// Whether nobody takes connections at the address: to go on with other requests would be futile.
+fn is_nobody_there(error: &ureq::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => {
+            matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+        }
+        _ => untrusted(error).is_some(),
+    }
+}
+
+impl<'a> Client<'a> {
     /// A client that is not signed in.
     ///
     /// # Errors
     /// When the certificates to trust cannot be read.
-    pub fn new(base: &Url, ca_pem: Option<&str>) -> anyhow::Result<Self> {
+    pub fn new(base: &Url, ca_pem: Option<&str>, ui: &'a Ui<'a>) -> anyhow::Result<Self> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -152,16 +193,17 @@ impl Client {
             config = config.tls_config(tls::config(ca_pem)?);
         }
         let agent = config.build().new_agent();
-        Ok(Self { agent, base: base.clone(), sign_in: None, token: Mutex::new(None) })
+        let (base, gone) = (base.clone(), AtomicBool::new(false));
+        Ok(Self { agent, ui, gone, base, sign_in: None, token: Mutex::new(None) })
     }
 
     /// A client that signs in as this device when it has to; a token of an earlier run is used up.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn signed_in(session: &mut Session<'_>) -> anyhow::Result<Self> {
+    pub fn signed_in(session: &mut Session<'a>) -> anyhow::Result<Self> {
         let identity = &session.identity;
-        let mut client = Self::new(&identity.server, identity.ca_pem.as_deref())?;
+        let mut client = Self::new(&identity.server, identity.ca_pem.as_deref(), session.ui)?;
         client.sign_in = Some(SignIn {
             device: identity.certificate.device.clone(),
             org: identity.certificate.org.clone(),
@@ -239,14 +281,18 @@ impl Client {
     fn retrying(&self, ask: impl Fn() -> Result<Answer, ureq::Error>) -> anyhow::Result<Answer> {
         let mut failures = 0;
         loop {
-            let wait = match ask() {
+            let (trouble, wait) = match ask() {
                 Ok(answer) if !answer.is_passing() || failures + 1 >= TRIES => return Ok(answer),
-                Ok(answer) => answer.retry_after(),
+                Ok(answer) => (format!("status {}", answer.status), answer.retry_after()),
                 Err(error) if !is_passing(&error) || failures + 1 >= TRIES => {
                     return Err(self.unreachable(&error));
                 }
-                Err(_) => None,
+                Err(error) => (error.to_string(), None),
             };
+            self.ui.note(&format!(
+                "Headquarters does not answer as it should ({trouble}); try {} of {TRIES} follows.",
+                failures + 2
+            ));
             std::thread::sleep(wait.unwrap_or_else(|| pause(failures)));
             failures += 1;
         }
@@ -293,7 +339,27 @@ impl Client {
         self.agent.configure_request(request).timeout_per_read(Some(SILENCE.saturating_add(draining))).build()
     }
 
+    /// Whether requests have become futile in this run.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Tells a person of trouble that the work goes on after.
+    pub(super) fn note(&self, text: &str) {
+        self.ui.note(text);
+    }
+
     fn unreachable(&self, error: &ureq::Error) -> anyhow::Error {
+        if is_nobody_there(error) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+        if let Some(why) = untrusted(error) {
+            return refuse(
+                format!("the certificate that {} shows is not trusted: {why}", self.base),
+                "Nothing was sent. Look at this device's clock, and whether the way in is a hotel's or a \
+                 café's. If headquarters has certificates of its own, enrol with --ca. Else ask headquarters.",
+            );
+        }
         refuse(
             format!("headquarters at {} cannot be reached: {error}", self.base),
             "Nothing is lost. Run the command again when the link is better.",
@@ -306,5 +372,25 @@ impl Client {
     /// When headquarters refuses or cannot be reached.
     pub fn enrol(&self, request: &EnrolDevice) -> anyhow::Result<Enrolment> {
         self.call(&Call::json(Method::POST, "api/v1/devices/enrol", request)?)?.json()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_bad_link() {
+        let wrong = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let io = |inside| io::Error::new(io::ErrorKind::InvalidData, inside);
+        for (error, is_wrong) in [
+            (ureq::Error::Rustls(wrong()), true),
+            (ureq::Error::Io(io(Box::<dyn Error + Send + Sync>::from(wrong()))), true),
+            (ureq::Error::Io(io(Box::from(io(Box::from(wrong()))))), true),
+            (ureq::Error::Io(io(Box::from("cut"))), false),
+            (ureq::Error::Io(io::ErrorKind::ConnectionRefused.into()), false),
+        ] {
+            assert_eq!((untrusted(&error).is_some(), is_passing(&error)), (is_wrong, !is_wrong), "{error:?}");
+        }
     }
 }

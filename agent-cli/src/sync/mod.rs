@@ -3,12 +3,15 @@
 
 mod client;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod tls;
 mod upload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -27,7 +30,10 @@ use throttle::Throttle;
 use upload::Uploads;
 
 use crate::session::Session;
-use crate::store::{CheckedReceipt, Counts, Quarantined, Unsent};
+use crate::store::{
+    CheckedReceipt, Counts, Holdings, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent, WaitingFile,
+};
+use crate::ui;
 
 const PULL: &str = "api/v1/sync/pull";
 const HEAD: &str = "api/v1/sync/head";
@@ -48,13 +54,16 @@ pub struct Summary {
     /// Records of this device at headquarters.
     pub records_held: u64,
     pub records: Counts,
+    /// Files that another sync may hand in.
     pub files_waiting: Unsent,
+    /// Files of records that headquarters set aside: another sync changes nothing about them.
+    pub files_set_aside: Unsent,
     pub quarantined: Vec<Quarantined>,
     pub unreadable: Vec<UnreadableFile>,
     pub failed: Vec<String>,
 }
 
-impl Client {
+impl Client<'_> {
     /// A page of visits after `cursor`.
     ///
     /// # Errors
@@ -73,8 +82,10 @@ impl Client {
 /// files that cannot be sent are told in the summary.
 pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<Summary> {
     let client = Client::signed_in(session)?;
+    // Before the question: another sync may have more confirmed while this one waits for the answer.
+    let confirmed_before = session.store.counts()?;
     let head = ask_head(session, &client)?;
-    if head.records_held < session.store.counts()?.held {
+    if lost_some(&confirmed_before, &head) {
         session.ui.warn("headquarters holds fewer records than it confirmed; all are sent again");
         session.store.resend_all()?;
     }
@@ -90,34 +101,41 @@ pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<S
         answers.iter().filter(|answer| answer.quarantine.is_some()).map(|answer| &answer.hash).collect();
     let fresh: BTreeSet<&Sha256> = answers.iter().map(|answer| &answer.hash).collect();
     let waiting = session.store.waiting_files()?;
-    let wanted: Vec<_> = waiting
-        .into_iter()
-        .filter(|waiting| {
-            let just_named = fresh.contains(&waiting.record) && !set_aside.contains(&waiting.record);
-            just_named || head.awaited.contains(&waiting.file.sealed_sha256)
-        })
-        .map(|waiting| waiting.file)
-        .collect();
+    let (mut wanted, mut stored) = (Vec::new(), BTreeSet::new());
+    for one in waiting {
+        let just_named = fresh.contains(&one.record) && !set_aside.contains(&one.record);
+        if just_named || head.awaited.contains(&one.file.sealed_sha256) {
+            wanted.push(one.file);
+        } else if is_stored(&one, &fresh, &head) {
+            stored.insert(one.file.sealed_sha256);
+        }
+    }
     let Sent { hashes: sent, failed, confirmed } =
         send_files(session, &client, &sync::plan(&[], &wanted, &head), max_rate);
-    let mut files_confirmed = confirmed + fetch_receipts(session, &client)?;
-    for pause in upload::RECEIPT_PAUSES {
-        if files_confirmed >= u64::try_from(sent.len())? {
-            break;
-        }
-        std::thread::sleep(pause);
+    let mut files_confirmed = confirmed;
+    if !client.is_gone() {
         files_confirmed += fetch_receipts(session, &client)?;
+        for pause in upload::RECEIPT_PAUSES {
+            if files_confirmed >= u64::try_from(sent.len())? {
+                break;
+            }
+            std::thread::sleep(pause);
+            files_confirmed += fetch_receipts(session, &client)?;
+        }
+        files_confirmed += seek_receipts(session, &client, &stored)?;
     }
     let records = session.store.counts()?;
-    let files_waiting = session.store.unsent_files()?;
+    let Holdings { waiting: files_waiting, set_aside: files_set_aside } = session.store.holdings()?;
     let inventory = Inventory {
         unsent_records: records.unsent,
-        unsent_files: files_waiting.files,
-        unsent_bytes: files_waiting.bytes,
+        unsent_files: files_waiting.files + files_set_aside.files,
+        unsent_bytes: files_waiting.bytes + files_set_aside.bytes,
     };
-    let told = client.call(&Call::json(Method::PUT, "api/v1/devices/me/inventory", &inventory)?);
-    if let Err(error) = told.and_then(client::Answer::accepted) {
-        session.ui.warn(&format!("headquarters did not take what this device still holds: {error}"));
+    if !client.is_gone() {
+        let told = client.call(&Call::json(Method::PUT, "api/v1/devices/me/inventory", &inventory)?);
+        if let Err(error) = told.and_then(client::Answer::accepted) {
+            session.ui.warn(&format!("headquarters did not take what this device still holds: {error}"));
+        }
     }
     session.store.set("token", &client.current())?;
     let sizes: BTreeMap<&Sha256, u64> =
@@ -132,12 +150,18 @@ pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<S
         unreadable: head.unreadable,
         records,
         files_waiting,
+        files_set_aside,
         failed,
     })
 }
 
+/// Whether headquarters lost records that it had answered for; it counts those that it set aside, too.
+fn lost_some(confirmed: &Counts, head: &SyncHead) -> bool {
+    head.records_held < confirmed.held + confirmed.quarantined
+}
+
 /// What headquarters holds; keeps its time with the bound of the round trip, for records to come.
-fn ask_head(session: &mut Session<'_>, client: &Client) -> anyhow::Result<SyncHead> {
+fn ask_head(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<SyncHead> {
     let asked = Instant::now();
     let head: SyncHead = client.call(&Call::get(HEAD))?.json()?;
     let round_trip_ms = u64::try_from(asked.elapsed().as_millis())?;
@@ -157,7 +181,7 @@ fn ask_head(session: &mut Session<'_>, client: &Client) -> anyhow::Result<SyncHe
 /// Sends one batch and keeps the answers. An answer to another record than was sent counts for nothing.
 fn send_records(
     session: &mut Session<'_>,
-    client: &Client,
+    client: &Client<'_>,
     hashes: &[Sha256],
 ) -> anyhow::Result<Vec<RecordAnswer>> {
     let mut lines = Vec::new();
@@ -203,7 +227,7 @@ struct Sent {
 /// Sends files, two at a time. The way back lies idle meanwhile, so the records' receipts come over it.
 fn send_files(
     session: &mut Session<'_>,
-    client: &Client,
+    client: &Client<'_>,
     operations: &[Operation],
     max_rate: Option<u64>,
 ) -> Sent {
@@ -221,7 +245,7 @@ fn send_files(
     let queue = Mutex::new(operations.iter().collect::<VecDeque<_>>());
     let done = Mutex::new(Sent::default());
     let work = || {
-        loop {
+        while !client.is_gone() {
             let Some(operation) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
                 break;
             };
@@ -237,14 +261,23 @@ fn send_files(
         }
     };
     let confirmed = std::thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE.min(operations.len()) {
-            scope.spawn(work);
-        }
+        let wanted = SIDE_BY_SIDE.min(operations.len());
+        let begun = (0..wanted).filter(|_| Builder::new().spawn_scoped(scope, work).is_ok()).count();
         // What fails here is fetched after the files, and told then.
-        fetch_receipts(session, client).unwrap_or_default()
+        let confirmed = fetch_receipts(session, client).unwrap_or_default();
+        if begun == 0 {
+            // The system has no thread to give: then one after the other, here.
+            work();
+        }
+        confirmed
     });
     uploads.progress.finish_and_clear();
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner).len();
+    if left > 0 {
+        let files = ui::count(u64::try_from(left).unwrap_or(u64::MAX), "more file was", "more files were");
+        done.failed.push(format!("{files} not tried, since headquarters is out of reach; sync again later"));
+    }
     Sent { confirmed, ..done }
 }
 
@@ -267,14 +300,21 @@ fn hash_of(operation: &Operation) -> Option<&Sha256> {
 }
 
 /// Fetches receipts, keeps them, and lets go of the copies that they confirm; answers how many.
-fn fetch_receipts(session: &mut Session<'_>, client: &Client) -> anyhow::Result<u64> {
+fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<u64> {
     let mut confirmed = 0;
+    let mut restarted = false;
     loop {
-        let cursor: i64 = session.store.setting("receipt-cursor")?.unwrap_or_default();
+        let cursor: i64 = session.store.setting(RECEIPT_CURSOR)?.unwrap_or_default();
         let page: ReceiptPage =
             client.call(&Call::get(&format!("api/v1/sync/receipts?cursor={cursor}")))?.json()?;
         if page.receipts.is_empty() && page.cursor == cursor {
             break;
+        }
+        if page.cursor < cursor && !restarted {
+            // Headquarters numbers its receipts anew.
+            restarted = true;
+            session.store.unset(RECEIPT_CURSOR)?;
+            continue;
         }
         let mut checked = Vec::new();
         let mut released = Vec::new();
@@ -288,13 +328,44 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client) -> anyhow::Result<
                 Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
             }
         }
-        session.store.keep_receipts(&checked, &released, page.cursor)?;
+        confirmed += session.store.keep_receipts(&checked, &released, page.cursor)?;
         session.store.remove_released(&released)?;
-        confirmed += u64::try_from(released.len())?;
         if !page.more || page.cursor == cursor {
             break;
         }
     }
+    Ok(confirmed)
+}
+
+/// Whether headquarters says that it holds the file of a record it held before: it neither awaits it
+/// nor failed to open it.
+fn is_stored(file: &WaitingFile, fresh: &BTreeSet<&Sha256>, head: &SyncHead) -> bool {
+    let sealed = &file.file.sealed_sha256;
+    !file.set_aside
+        && !fresh.contains(&file.record)
+        && !head.awaited.contains(sealed)
+        && !head.unreadable.iter().any(|unreadable| unreadable.sealed_sha256 == *sealed)
+}
+
+/// Fetches all receipts from the first on, where headquarters holds files whose receipts were not among
+/// the new ones: once for each such file.
+fn seek_receipts(
+    session: &mut Session<'_>,
+    client: &Client<'_>,
+    stored: &BTreeSet<Sha256>,
+) -> anyhow::Result<u64> {
+    let waiting = session.store.waiting_files()?;
+    let mut sought: BTreeSet<Sha256> = session.store.setting(RECEIPTS_SOUGHT)?.unwrap_or_default();
+    let lacking = waiting.into_iter().map(|waiting| waiting.file.sealed_sha256);
+    let lacking: Vec<Sha256> =
+        lacking.filter(|hash| stored.contains(hash) && !sought.contains(hash)).collect();
+    if lacking.is_empty() {
+        return Ok(0);
+    }
+    session.store.unset(RECEIPT_CURSOR)?;
+    let confirmed = fetch_receipts(session, client)?;
+    sought.extend(lacking);
+    session.store.set(RECEIPTS_SOUGHT, &sought)?;
     Ok(confirmed)
 }
 

@@ -37,7 +37,7 @@ enum Standing {
 
 /// What all uploads of one sync share.
 pub(super) struct Uploads<'a> {
-    pub client: &'a Client,
+    pub client: &'a Client<'a>,
     pub folder: &'a Path,
     pub throttle: Throttle,
     pub progress: ProgressBar,
@@ -85,9 +85,14 @@ impl Uploads<'_> {
                 Err(error) => (error, None),
             };
             failures += 1;
+            let name = hash.as_str().get(..12).unwrap_or_default();
+            self.progress.suspend(|| {
+                self.client.note(&format!("File {name}… stopped on its way ({trouble:#}); it goes on."));
+            });
             std::thread::sleep(wait.unwrap_or_else(|| pause(failures - 1)));
             match self.look(hash, size_bytes, &standing) {
                 Ok(found) => standing = found,
+                Err(error) if self.client.is_gone() => return Err(error),
                 Err(error) => trouble = error,
             }
             if standing.offset() > furthest_bytes {

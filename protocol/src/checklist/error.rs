@@ -15,6 +15,10 @@ pub enum TemplateError {
     TooManyItems { count: usize, limit: usize },
     #[error("question {question} is there twice; rename one")]
     DuplicateQuestion { question: QuestionId },
+    #[error(
+        "question {question} begins with condition-, which is kept for the conditions of licences; rename it"
+    )]
+    ReservedQuestion { question: QuestionId },
     #[error("item {item} is there twice")]
     DuplicateItem { item: String },
     #[error("{place} has no text in {language}; add one")]

@@ -14,6 +14,8 @@ use crate::ids::ItemId;
 
 /// The most questions of a checklist.
 pub const MAX_QUESTIONS: usize = 500;
+/// How the questions begin that come from the conditions of licences; no template may use it.
+const CONDITION_PREFIX: &str = "condition-";
 /// The most items of a visit.
 pub const MAX_ITEMS: usize = 2_000;
 
@@ -131,7 +133,7 @@ pub fn freeze(
     items: &[ChecklistItem],
     facts: &BTreeMap<String, String>,
 ) -> Result<Checklist, TemplateError> {
-    template.check()?;
+    template.check_form()?;
     let mut questions = template.questions.clone();
     for (position, condition) in conditions.iter().enumerate() {
         questions.push(condition.question(position + 1)?);
@@ -170,7 +172,7 @@ impl LicenceCondition {
         if words.is_empty() {
             return Err(unnamable());
         }
-        let id = format!("condition-{}", words.join("-")).parse().map_err(|_| unnamable())?;
+        let id = format!("{CONDITION_PREFIX}{}", words.join("-")).parse().map_err(|_| unnamable())?;
         Ok(Question {
             id,
             number: Some(format!("C{position}")),
@@ -188,11 +190,20 @@ impl LicenceCondition {
 }
 
 impl Template {
-    /// Checks everything that [`freeze`] relies on.
+    /// Checks everything that [`freeze`] relies on, and that no question has a name which a licence's
+    /// condition could take.
     ///
     /// # Errors
     /// The first thing that is wrong, naming the question.
     pub fn check(&self) -> Result<(), TemplateError> {
+        match self.questions.iter().find(|question| question.id.as_str().starts_with(CONDITION_PREFIX)) {
+            Some(reserved) => Err(TemplateError::ReservedQuestion { question: reserved.id.clone() }),
+            None => self.check_form(),
+        }
+    }
+
+    /// What [`freeze`] relies on. A template that was kept before names were reserved may still do.
+    fn check_form(&self) -> Result<(), TemplateError> {
         if !self.languages.iter().any(|language| language == "en") {
             return Err(TemplateError::NoEnglish { languages: self.languages.join(", ") });
         }

@@ -18,6 +18,9 @@ use crate::shipments::Shipment;
 
 pub use http::{ApiDoc, routes};
 
+/// The code of the refusal to freeze.
+pub const CANNOT_BE_FROZEN: &str = "checklist-cannot-be-frozen";
+
 /// The template that visits are frozen from.
 const END_USE_VISIT: &str = "end-use-visit";
 
@@ -54,7 +57,7 @@ pub fn add_template(conn: &mut Conn, template: &Template, now: Timestamp) -> Res
 /// checklist of a visit, and keeps it.
 ///
 /// # Errors
-/// When they do not fit together; names the question or item.
+/// 409 [`CANNOT_BE_FROZEN`] when they do not fit together; names the question or item.
 pub fn freeze(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<(Sha256, Checklist)> {
     let template = store::newest_template(conn, END_USE_VISIT)?;
     let items: Vec<ChecklistItem> = shipment
@@ -69,7 +72,7 @@ pub fn freeze(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<(S
         })
         .collect();
     let frozen = checklist::freeze(&template, &shipment.licence_conditions(), &items, &BTreeMap::new())
-        .map_err(|e| Error::conflict("checklist-cannot-be-frozen", e.to_string()))?;
+        .map_err(|e| Error::conflict(CANNOT_BE_FROZEN, e.to_string()))?;
     let hash = frozen.hash().map_err(|e| Error::Internal(e.into()))?;
     store::insert_checklist_once(conn, &hash, &frozen, now)?;
     Ok((hash, frozen))

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
 use crate::error::Result;
 use crate::idempotency::{Answer, OnceKey, once};
-use crate::listing::Page;
+use crate::listing::{self, Page};
 use crate::resource::resource;
 
 #[derive(OpenApi)]
@@ -54,6 +54,7 @@ async fn open(app: Data<App>, actor: Actor, key: OnceKey, payload: Payload) -> R
 struct ListChecks {
     shipment: Option<ShipmentId>,
     cursor: Option<CheckId>,
+    /// 1 to 500, 50 by default.
     limit: Option<i64>,
 }
 
@@ -61,14 +62,12 @@ struct ListChecks {
 #[utoipa::path(get, path = "/api/v1/checks", params(ListChecks), responses((status = 200, body = Page<Check>)))]
 async fn list(app: Data<App>, actor: Actor, query: Query<ListChecks>) -> Result<Json<Page<Check>>> {
     actor.require(Permission::ReadVisits)?;
-    let limit = query.limit.unwrap_or(50).clamp(1, 200);
+    let limit = listing::limit(query.limit)?;
     let checks = app
         .into_inner()
-        .read(move |conn| store::list(conn, query.shipment.as_ref(), query.cursor.as_ref(), limit))
+        .read(move |conn| store::list(conn, query.shipment.as_ref(), query.cursor.as_ref(), limit + 1))
         .await?;
-    let full = i64::try_from(checks.len()) == Ok(limit);
-    let next_cursor = checks.last().filter(|_| full).map(|check| check.id.to_string());
-    Ok(Json(Page { items: checks, next_cursor }))
+    Ok(Json(Page::cut_at(checks, limit, |check| check.id.to_string())))
 }
 
 /// One check.

@@ -130,9 +130,19 @@ pub fn get(conn: &mut Conn, id: &CheckId) -> Result<Check> {
 /// A reason that says something.
 ///
 /// # Errors
-/// 422 when it is empty or beyond all measure.
+/// 422 when it is empty, beyond all measure, or has control characters other than line ends and tabs.
 pub fn require_reason(reason: String) -> Result<String> {
-    let reason = reason.trim().to_owned();
+    // A browser sends line ends as CR LF.
+    let reason = reason.trim().replace("\r\n", "\n");
+    if let Some(control) = reason.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(Error::invalid_field(
+            "reason",
+            format!(
+                "holds the control character U+{:04X}; only line ends and tabs may stand in it",
+                u32::from(control)
+            ),
+        ));
+    }
     if reason.is_empty() {
         return Err(Error::invalid_field(
             "reason",

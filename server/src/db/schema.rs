@@ -255,6 +255,9 @@ diesel::table! {
         device_id -> Text,
         version -> BigInt,
         pulled_at -> Timestamp,
+        window_start_at -> Nullable<Timestamp>,
+        window_end_at -> Nullable<Timestamp>,
+        withdrawn_change_no -> Nullable<BigInt>,
     }
 }
 

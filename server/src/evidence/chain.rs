@@ -18,8 +18,9 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ChainGap {
-    /// Records between these numbers, both included, are not held.
-    Missing { first_seq: i64, last_seq: i64 },
+    /// No record that can be read carries these numbers, both included. Of the device's records
+    /// that are held unread, `unreadable` in all, some may belong there; nothing proves it.
+    Missing { first_seq: i64, last_seq: i64, unreadable: u64 },
     /// Two records or more carry one number: the device was copied, or restored from a backup.
     Fork { seq: i64, branches: Vec<Sha256> },
     /// The record does not follow the one before it.
@@ -36,13 +37,13 @@ pub fn gaps(links: &[Link]) -> Vec<ChainGap> {
             by_seq.entry(seq).or_default().push(link);
         }
     }
-    // Links whose number cannot be read fill a hole: they are held, whatever they say.
-    let unreadable = links.iter().filter(|link| link.seq.is_none()).count();
+    // Whoever holds a device's token can hand in noise: it is counted, and excuses no hole.
+    let unreadable = links.iter().filter(|link| link.seq.is_none()).count() as u64;
     let mut gaps = Vec::new();
     let mut expected = 0;
     for (&seq, found) in &by_seq {
-        if seq > expected && (seq - expected) > i64::try_from(unreadable).unwrap_or(0) {
-            gaps.push(ChainGap::Missing { first_seq: expected, last_seq: seq - 1 });
+        if seq > expected {
+            gaps.push(ChainGap::Missing { first_seq: expected, last_seq: seq - 1, unreadable });
         }
         expected = seq + 1;
         if found.len() > 1 {
@@ -77,13 +78,28 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_excuses_no_hole() {
+        let noise =
+            (0..5).map(|n| Link { seq: None, hash: Sha256::of(format!("noise {n}").as_bytes()), prev: None });
+        let read = [0, 1, 6, 7, 11].map(|seq| link(seq, &format!("{seq}"), None));
+        let chain: Vec<Link> = read.into_iter().chain(noise).collect();
+        assert_eq!(
+            gaps(&chain),
+            [
+                ChainGap::Missing { first_seq: 2, last_seq: 5, unreadable: 5 },
+                ChainGap::Missing { first_seq: 8, last_seq: 10, unreadable: 5 },
+            ]
+        );
+    }
+
+    #[test]
     fn holes_forks_and_strangers_are_named() {
         let chain =
             [link(0, "a", None), link(3, "d", Some("c")), link(3, "d2", Some("c")), link(4, "e", Some("x"))];
         assert_eq!(
             gaps(&chain),
             [
-                ChainGap::Missing { first_seq: 1, last_seq: 2 },
+                ChainGap::Missing { first_seq: 1, last_seq: 2, unreadable: 0 },
                 ChainGap::Fork { seq: 3, branches: vec![Sha256::of(b"d"), Sha256::of(b"d2")] },
                 ChainGap::Unlinked { seq: 4, hash: Sha256::of(b"e") },
             ]

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::photo::{self, PhotoFacts};
 use endcheck_protocol::record::Act;
 use endcheck_protocol::time::Timestamp;
@@ -22,8 +23,11 @@ const LARGEST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Examines stored files that were not examined yet; returns how many.
 ///
+/// A file that cannot be examined, whatever the cause, is noted as not checked and holds no other
+/// up.
+///
 /// # Errors
-/// When the database or the file store fails; what was examined until then is kept.
+/// When the database fails; what was examined until then is kept.
 pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
     let mut examined = 0;
     loop {
@@ -32,7 +36,16 @@ pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
             return Ok(examined);
         }
         for file in batch {
-            examine(app, file).await?;
+            match examine(app, &file).await {
+                Ok(()) => {}
+                Err(error) if error.code() == "database-busy" => return Err(error),
+                Err(error) => {
+                    tracing::error!(record = %file.record, error = format!("{error:#}"), "a file was not examined");
+                    let unchecked = not_checked("Headquarters failed to look into the file.".to_owned());
+                    let nothing = Examined { facts: None, thumbnail: None, findings: vec![unchecked] };
+                    keep(app, &file, nothing, None, app.clock.now()).await?;
+                }
+            }
             examined += 1;
         }
     }
@@ -45,7 +58,7 @@ struct Examined {
     findings: Vec<NewFinding>,
 }
 
-async fn examine(app: &Arc<App>, file: StoredFile) -> Result<()> {
+async fn examine(app: &Arc<App>, file: &StoredFile) -> Result<()> {
     let content = app.files.read(&file.sha256, LARGEST_BYTES).await.map_err(|e| Error::Internal(e.into()))?;
     let record = file.record.clone();
     let declared = app
@@ -73,7 +86,7 @@ async fn examine(app: &Arc<App>, file: StoredFile) -> Result<()> {
         let thumbnail = match &examined.thumbnail {
             None => None,
             Some(jpeg) => {
-                let sha256 = endcheck_protocol::digest::Sha256::of(jpeg);
+                let sha256 = Sha256::of(jpeg);
                 shared
                     .files
                     .put(&sha256, jpeg.as_slice(), &runtime)
@@ -84,14 +97,25 @@ async fn examine(app: &Arc<App>, file: StoredFile) -> Result<()> {
         Ok::<_, Error>((examined, thumbnail))
     })
     .await
-    .map_err(|_| Error::Internal(anyhow::anyhow!("the examination was cancelled")))??;
+    .map_err(|_| Error::Internal(anyhow::anyhow!("the examination panicked or was cancelled")))??;
+    keep(app, file, examined, thumbnail, now).await
+}
+
+async fn keep(
+    app: &Arc<App>,
+    file: &StoredFile,
+    examined: Examined,
+    thumbnail: Option<Sha256>,
+    now: Timestamp,
+) -> Result<()> {
+    let (visit, device, record) = (file.visit.clone(), file.device.clone(), file.record.clone());
     let facts = examined.facts.as_ref().and_then(|facts| serde_json::to_string(facts).ok());
     app.write(move |conn| {
-        let subject = Subject { visit: file.visit.as_ref(), device: &file.device, record: &file.record };
+        let subject = Subject { visit: visit.as_ref(), device: &device, record: &record };
         for finding in &examined.findings {
             findings::add(conn, subject, finding, now)?;
         }
-        store::set_examined(conn, &file.record, facts, thumbnail.as_ref(), now)
+        store::set_examined(conn, &record, facts, thumbnail.as_ref(), now)
     })
     .await
 }

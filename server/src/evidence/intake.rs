@@ -167,7 +167,7 @@ impl Taker<'_> {
     /// What an accepted record does beyond being kept.
     fn accept(&mut self, judged: &Judged, record: &Record, visit_id: Option<&VisitId>) -> Result<()> {
         let visit = match visit_id {
-            Some(visit) => Some(visits::get(self.conn, visit, self.now)?),
+            Some(visit) => Some(visits::lock(self.conn, visit, self.now)?),
             None => None,
         };
         self.observe(judged, record, visit.as_ref())?;
@@ -194,7 +194,10 @@ impl Taker<'_> {
             )?;
             self.named.push(file.sealed_sha256.clone());
         }
-        if let Some(visit) = visit_id {
+        // Only who was sent moves the visit; a companion's records are evidence and no more.
+        if let Some(visit) = visit_id
+            && visits::was_assigned(self.conn, visit, &self.enrolled.holder)?
+        {
             let progress = match &record.act {
                 Act::VisitOpen { .. } => Progress::Opened,
                 Act::VisitClose { outcome, .. } => Progress::Closed(*outcome),
@@ -230,7 +233,12 @@ impl Taker<'_> {
             .iter()
             .find(|(key, _)| Some(&key.fingerprint) == judged.keyid.as_ref())
             .map(|(key, _)| key);
+        let corrected = match &record.replaces {
+            Some(old) => store::accepted(self.conn, old)?,
+            None => None,
+        };
         let context = Context {
+            corrected: corrected.as_ref(),
             visit,
             fence,
             holder: &self.enrolled.holder,

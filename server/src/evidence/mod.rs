@@ -22,7 +22,7 @@ pub use http::{ApiDoc, RECORDS_PATH, routes};
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredFile, StoredRecord};
 
-use endcheck_protocol::ids::{DeviceId, VisitId};
+use endcheck_protocol::ids::{DeviceId, UserId, VisitId};
 
 use crate::db::Conn;
 use crate::error::Result;
@@ -33,6 +33,14 @@ use crate::error::Result;
 /// When the database fails.
 pub fn records_of(conn: &mut Conn, visit: &VisitId) -> Result<Vec<StoredRecord>> {
     store::records_of_visit(conn, visit)
+}
+
+/// Whether a device of that person handed in a record of the visit.
+///
+/// # Errors
+/// When the database fails.
+pub fn recorded_by(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bool> {
+    store::recorded_by(conn, visit, user)
 }
 
 /// The files of a visit.

@@ -3,6 +3,7 @@
 //! Nothing here refuses anything; a clock or a position that disagrees is written down as it is.
 
 use chrono::TimeDelta;
+use endcheck_protocol::dossier::corrects;
 use endcheck_protocol::ids::UserId;
 use endcheck_protocol::place::{Fence, Position, Verdict, judge};
 use endcheck_protocol::record::{Act, Record};
@@ -21,6 +22,8 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 /// What headquarters knows when a record comes in.
 pub(super) struct Context<'a> {
     pub visit: Option<&'a Visit>,
+    /// The record that this one says it corrects, where it is held.
+    pub corrected: Option<&'a Record>,
     pub fence: Option<&'a Fence>,
     /// Whose device it is.
     pub holder: &'a UserId,
@@ -37,6 +40,7 @@ pub(super) struct Context<'a> {
 pub(super) fn observe(record: &Record, context: &Context<'_>) -> Vec<NewFinding> {
     let mut found = Vec::new();
     chain(record, context, &mut found);
+    correction(record, context, &mut found);
     enrolment(record, context, &mut found);
     assignment(record, context, &mut found);
     clock(record, context, &mut found);
@@ -65,6 +69,25 @@ fn chain(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
             method: METHOD,
         });
     }
+}
+
+fn correction(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
+    let Some(old) = &record.replaces else { return };
+    if context.corrected.is_some_and(|corrected| corrects(record, corrected)) {
+        return;
+    }
+    let what = match context.corrected {
+        Some(_) => "which is of another device, visit or kind",
+        None => "which is not held",
+    };
+    found.push(NewFinding {
+        signal: "correction-does-not-count",
+        weight: Weight::Look,
+        summary: format!("It says that it corrects record {old}, {what}; both stand."),
+        detail: json!({ "replaces": old }),
+        explanations: "A second inspector meant to set the first one's record right.",
+        method: METHOD,
+    });
 }
 
 fn enrolment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {

@@ -4,14 +4,14 @@ use diesel::prelude::*;
 use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
-use endcheck_protocol::ids::{DeviceId, VisitId};
+use endcheck_protocol::ids::{DeviceId, UserId, VisitId};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::chain::Link;
-use crate::db::schema::{evidence_files, receipts, records, visits};
+use crate::db::schema::{devices, evidence_files, receipts, records, visits};
 use crate::db::{Conn, MultiBackend};
 use crate::error::{Error, Result};
 
@@ -85,6 +85,24 @@ pub(super) fn records_of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<S
         .select(RecordRow::as_select())
         .load(conn)?;
     Ok(rows.into_iter().map(StoredRecord::from).collect())
+}
+
+/// An accepted record, if it is held.
+pub(super) fn accepted(conn: &mut Conn, hash: &Sha256) -> Result<Option<Record>> {
+    let row: Option<RecordRow> = records::table
+        .find(hash)
+        .filter(records::quarantine_code.is_null())
+        .select(RecordRow::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(row.and_then(|row| StoredRecord::from(row).record))
+}
+
+pub(super) fn recorded_by(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bool> {
+    let theirs = records::table
+        .inner_join(devices::table.on(devices::id.eq(records::device_id)))
+        .filter(records::visit_id.eq(visit).and(devices::user_id.eq(user)));
+    Ok(theirs.select(records::hash).first::<Sha256>(conn).optional()?.is_some())
 }
 
 /// What was answered for records that are held already.

@@ -46,6 +46,8 @@ pub struct Dossier {
     #[schema(value_type = Vec<Object>)]
     pub denials: Vec<Denial>,
     pub notes: Vec<String>,
+    /// Records that their own device corrected, with what they said.
+    pub corrected: Vec<CorrectedView>,
     /// What stands against a favourable determination, one sentence each.
     pub obstacles: Vec<String>,
     pub findings: Vec<Finding>,
@@ -73,6 +75,19 @@ pub struct ItemView {
     pub quantity_seen: Option<String>,
     pub method: Option<String>,
     pub note: Option<String>,
+}
+
+/// A record that does not count any more, because its device corrected it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CorrectedView {
+    pub record: Sha256,
+    pub kind: &'static str,
+    /// By the device's clock.
+    pub made_at: Timestamp,
+    /// What it said.
+    pub said: String,
+    pub corrected_by: Sha256,
+    pub corrected_at: Timestamp,
 }
 
 /// A question and its answer.
@@ -254,6 +269,7 @@ pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier>
             .iter()
             .filter_map(|(_, r)| if let Act::Note { text } = &r.act { Some(text.clone()) } else { None })
             .collect(),
+        corrected: corrected(&sources, &shipment),
         obstacles,
         findings: evidence::findings_of(conn, id)?,
         devices,
@@ -269,10 +285,62 @@ pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier>
     })
 }
 
-/// The accepted records that no later one replaces.
+/// The accepted records that no later one corrects.
 fn current(records: &[StoredRecord]) -> Vec<(&Sha256, &Record)> {
-    let replaced = replaced(accepted(records).map(|(_, record)| record));
-    accepted(records).filter(|(hash, _)| !replaced.contains(*hash)).collect()
+    let replaced = replaced(accepted(records));
+    accepted(records).filter(|(hash, _)| !replaced.contains_key(*hash)).collect()
+}
+
+fn corrected(sources: &Sources, shipment: &Shipment) -> Vec<CorrectedView> {
+    let records: BTreeMap<&Sha256, &Record> = accepted(&sources.records).collect();
+    let replaced = replaced(accepted(&sources.records));
+    accepted(&sources.records)
+        .filter_map(|(hash, record)| {
+            let by = replaced.get(hash)?;
+            Some(CorrectedView {
+                record: hash.clone(),
+                kind: record.act.kind(),
+                made_at: record.clock.device_at,
+                said: in_short(record, sources.checklist.as_ref(), shipment),
+                corrected_by: by.clone(),
+                corrected_at: records.get(by)?.clock.device_at,
+            })
+        })
+        .collect()
+}
+
+/// What a record said, in a line.
+fn in_short(record: &Record, checklist: Option<&Checklist>, shipment: &Shipment) -> String {
+    let question = record.task.question.as_ref();
+    let item = label(shipment, record.task.item.as_ref());
+    let about: Vec<String> = question.map(ToString::to_string).into_iter().chain(item).collect();
+    let said = match &record.act {
+        Act::Answer { value, note } => {
+            let asked = checklist.zip(question).and_then(|(list, id)| list.question(id));
+            let answer = asked.map_or_else(|| json_text(value), |asked| in_words(asked, value));
+            note.as_ref().map_or(answer.clone(), |note| format!("{answer} ({note})"))
+        }
+        Act::Item(sighting) => {
+            let status = code(&sighting.status).unwrap_or_default();
+            sighting.serial.as_ref().map_or(status.clone(), |serial| format!("{status}, {serial}"))
+        }
+        Act::Photo { file, .. } | Act::Document { file, .. } | Act::Track { file } => file.name.clone(),
+        Act::Note { text } => text.clone(),
+        Act::Statement(statement) => format!("{}: {}", statement.by, statement.text),
+        Act::Denied(denial) => format!("{}: {}", denial.who, denial.words),
+        Act::CheckIn { status, note } => {
+            [code(status), note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }
+        Act::VisitClose { outcome, .. } => code(outcome).unwrap_or_default(),
+        Act::VisitOpen { method } => code(method).unwrap_or_default(),
+        Act::ClockSet { moved_by_ms } => format!("{moved_by_ms} ms"),
+        Act::Transfer { to, reason } => format!("{to}: {reason}"),
+    };
+    if about.is_empty() { said } else { format!("{}: {said}", about.join(", ")) }
+}
+
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn quarantined(stored: &StoredRecord) -> Option<QuarantinedView> {

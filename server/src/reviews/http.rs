@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ETAG;
-use actix_web::web::{Data, Json, Path, ServiceConfig};
+use actix_web::web::{Data, Path, Payload, ServiceConfig};
 use endcheck_protocol::ids::{DeterminationId, VisitId};
 use endcheck_protocol::problem::Problem;
 use utoipa::OpenApi;
@@ -10,7 +10,9 @@ use utoipa::OpenApi;
 use super::{Determination, Determine, Dossier, page};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
+use crate::body::{self, MAX_THING_BYTES};
 use crate::error::{Error, Result};
+use crate::idempotency::{Answer, OnceKey, once};
 use crate::resource::resource;
 use crate::visits;
 
@@ -48,26 +50,44 @@ async fn dossier(app: Data<App>, actor: Actor, id: Path<VisitId>) -> Result<Http
 }
 
 /// Record a determination.
-#[utoipa::path(post, path = "/api/v1/visits/{id}/determinations", params(("id" = VisitId, Path)),
+#[utoipa::path(post, path = "/api/v1/visits/{id}/determinations",
+    params(("id" = VisitId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Determine, responses((status = 201, body = Determination), (status = 409, body = Problem)))]
 async fn determine(
     app: Data<App>,
     actor: Actor,
     id: Path<VisitId>,
-    body: Json<Determine>,
+    key: OnceKey,
+    payload: Payload,
 ) -> Result<HttpResponse> {
+    let body = body::read(payload, MAX_THING_BYTES).await?;
+    let command: Determine = body::json(&body)?;
     let now = app.clock.now();
-    let made = app
-        .into_inner()
-        .write(move |conn| super::determine(conn, &actor, &id, body.into_inner(), now))
-        .await?;
-    Ok(HttpResponse::Created().json(made))
+    app.into_inner()
+        .write(move |conn| {
+            once(conn, &actor, &key, &body, now, |conn| {
+                Answer::created(&super::determine(conn, &actor, &id, command, now)?)
+            })
+        })
+        .await
+        .map(HttpResponse::from)
 }
 
 /// Approve a changed determination.
-#[utoipa::path(post, path = "/api/v1/determinations/{id}/approve", params(("id" = DeterminationId, Path)),
+#[utoipa::path(post, path = "/api/v1/determinations/{id}/approve",
+    params(("id" = DeterminationId, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = Determination), (status = 409, body = Problem)))]
-async fn approve(app: Data<App>, actor: Actor, id: Path<DeterminationId>) -> Result<Json<Determination>> {
+async fn approve(
+    app: Data<App>,
+    actor: Actor,
+    id: Path<DeterminationId>,
+    key: OnceKey,
+) -> Result<HttpResponse> {
     let now = app.clock.now();
-    app.into_inner().write(move |conn| super::approve(conn, &actor, &id, now)).await.map(Json)
+    app.into_inner()
+        .write(move |conn| {
+            once(conn, &actor, &key, b"", now, |conn| Answer::done(&super::approve(conn, &actor, &id, now)?))
+        })
+        .await
+        .map(HttpResponse::from)
 }

@@ -14,6 +14,7 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{DeterminationId, UserId, VisitId};
 use endcheck_protocol::problem::{FieldProblem, Problem};
 use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::Visit;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +22,7 @@ use crate::accounts::{Actor, Permission};
 use crate::checks;
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::evidence;
 use crate::log::{self, EntryKind};
 use crate::visits;
 
@@ -91,8 +93,10 @@ pub struct Determination {
     pub created_at: Timestamp,
     /// Who approved it, where it changes another.
     pub approved_by: Option<String>,
-    /// Whether it counts: the first one does, a change does once it is approved.
+    /// Whether it counts. One of a visit does: the first, and a change from its approval on.
     pub counts: bool,
+    /// Whether it is the newest and waits for approval.
+    pub waits: bool,
     pub log_index: i64,
 }
 
@@ -113,7 +117,7 @@ pub fn determine(
     // The log's lock first: no record can slip in between what was judged and what is recorded.
     log::lock(conn)?;
     let visit = visits::get(conn, visit_id, now)?;
-    refuse_own(actor, visit.inspector.as_ref())?;
+    refuse_own(conn, actor, &visit)?;
     let reason = checks::require_reason(command.reason)?;
     if command.outcome == Outcome::Unfavourable && command.reasons.is_empty() {
         return Err(Error::invalid_field(
@@ -131,12 +135,7 @@ pub fn determine(
             None => Error::invalid_field("replaces", "there is no determination to replace yet"),
         });
     }
-    if command.outcome == Outcome::Favourable {
-        let obstacles = dossier::obstacles(conn, visit_id)?;
-        if !obstacles.is_empty() {
-            return Err(required_missing(&obstacles));
-        }
-    }
+    require_possible(conn, command.outcome, visit_id)?;
     visits::reviewed(conn, visit_id, actor, command.outcome.as_str(), now)?;
     let id = DeterminationId::mint();
     let signed = serde_json::json!({
@@ -165,7 +164,8 @@ pub fn determine(
 /// Approves a changed determination; the author cannot.
 ///
 /// # Errors
-/// 403; 404; 409 `nothing-to-approve` for a first determination, or one that is approved already.
+/// 403; 404; 409 `nothing-to-approve` for a first determination, or one that is approved already; 409
+/// `determination-superseded` when there is a newer one; 409 `required-missing` as for a first one.
 pub fn approve(
     conn: &mut Conn,
     actor: &Actor,
@@ -175,6 +175,15 @@ pub fn approve(
     actor.require(Permission::Determine)?;
     log::lock(conn)?;
     let determination = find(conn, id)?;
+    if determination.counts {
+        return Err(Error::conflict("nothing-to-approve", "This determination counts already."));
+    }
+    if !determination.waits {
+        return Err(Error::conflict(
+            "determination-superseded",
+            "A newer determination of this visit names or follows this one; approve that.",
+        ));
+    }
     if determination.author == actor.user {
         return Err(Error::forbidden(
             "own-determination",
@@ -182,10 +191,8 @@ pub fn approve(
         ));
     }
     let visit = visits::get(conn, &determination.visit, now)?;
-    refuse_own(actor, visit.inspector.as_ref())?;
-    if determination.counts {
-        return Err(Error::conflict("nothing-to-approve", "This determination counts already."));
-    }
+    refuse_own(conn, actor, &visit)?;
+    require_possible(conn, determination.outcome, &visit.id)?;
     let subject = Sha256::of(format!("approval {id} {}", actor.user).as_bytes());
     let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
     store::insert_approval(conn, id, &actor.user, logged.index, now)?;
@@ -193,18 +200,33 @@ pub fn approve(
 }
 
 fn find(conn: &mut Conn, id: &DeterminationId) -> Result<Determination> {
-    store::determination(conn, id)?.ok_or_else(|| Error::not_found("determination"))
+    let missing = || Error::not_found("determination");
+    let visit = store::visit_of(conn, id)?.ok_or_else(missing)?;
+    store::determinations(conn, &visit)?.into_iter().find(|one| one.id == *id).ok_or_else(missing)
 }
 
-/// Nobody judges a visit that they made.
-fn refuse_own(actor: &Actor, inspector: Option<&UserId>) -> Result<()> {
-    if inspector == Some(&actor.user) {
+/// Favourable is impossible while something required is missing.
+fn require_possible(conn: &mut Conn, outcome: Outcome, visit: &VisitId) -> Result<()> {
+    if outcome != Outcome::Favourable {
+        return Ok(());
+    }
+    let obstacles = dossier::obstacles(conn, visit)?;
+    if obstacles.is_empty() { Ok(()) } else { Err(required_missing(&obstacles)) }
+}
+
+/// Nobody judges a visit that they made, or made a record of before it passed to somebody else.
+fn refuse_own(conn: &mut Conn, actor: &Actor, visit: &Visit) -> Result<()> {
+    if is_own(conn, &actor.user, visit)? {
         return Err(Error::forbidden(
             "own-visit",
-            "Somebody other than the visit's inspector determines it.",
+            "Somebody who neither is the visit's inspector nor recorded anything of it determines it.",
         ));
     }
     Ok(())
+}
+
+fn is_own(conn: &mut Conn, user: &UserId, visit: &Visit) -> Result<bool> {
+    Ok(visit.inspector.as_ref() == Some(user) || evidence::recorded_by(conn, &visit.id, user)?)
 }
 
 fn required_missing(obstacles: &[Obstacle]) -> Error {

@@ -1,8 +1,10 @@
 //! The pages of a reviewer: the list of visits, and the dossier with its review form.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
-use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
+use actix_web::web::{Data, Form, Path, Payload, Query, ServiceConfig};
 use askama::Template;
 use endcheck_protocol::ids::{DeterminationId, VisitId};
 use endcheck_protocol::time::Timestamp;
@@ -10,9 +12,10 @@ use endcheck_protocol::visit::{Visit, VisitState};
 use serde::Deserialize;
 
 use super::dossier::FileView;
-use super::{Determine, Dossier, Outcome, UnfavourableReason};
+use super::{Determine, Dossier};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
+use crate::body::{self, MAX_THING_BYTES};
 use crate::error::{Error, Result};
 use crate::evidence::{ChainGap, FileState, Finding, Weight};
 use crate::pages::{self, Shell};
@@ -96,8 +99,7 @@ struct VisitPage {
 }
 
 impl VisitPage {
-    fn new(session: &PageSession, dossier: Dossier, refusal: Option<Error>) -> Self {
-        let own = dossier.visit.inspector.as_ref() == Some(&session.actor.user);
+    fn new(session: &PageSession, (dossier, own): (Dossier, bool), refusal: Option<Error>) -> Self {
         let ready = matches!(dossier.visit.state, VisitState::Closed | VisitState::Reviewed);
         Self {
             shell: Shell::of(session, &dossier.visit.site_name),
@@ -206,54 +208,117 @@ fn window(visit: &Visit) -> String {
 async fn show(app: Data<App>, session: PageSession, id: Path<VisitId>) -> Result<HttpResponse> {
     session.actor.require(Permission::ReadVisits)?;
     let now = app.clock.now();
-    let dossier = app.into_inner().read(move |conn| super::dossier(conn, &id, now)).await?;
-    pages::html(&VisitPage::new(&session, dossier, None))
+    let seen = for_reader(app.into_inner(), &session, id.into_inner(), now).await?;
+    pages::html(&VisitPage::new(&session, seen, None))
 }
 
-#[derive(Deserialize)]
+/// The dossier, and whether the visit is the reader's own.
+async fn for_reader(
+    app: Arc<App>,
+    session: &PageSession,
+    id: VisitId,
+    now: Timestamp,
+) -> Result<(Dossier, bool)> {
+    let user = session.actor.user.clone();
+    app.read(move |conn| {
+        let dossier = super::dossier(conn, &id, now)?;
+        let own = super::is_own(conn, &user, &dossier.visit)?;
+        Ok((dossier, own))
+    })
+    .await
+}
+
+/// The review form as a browser sends it: reasons as often as they are ticked.
+#[derive(Debug, Default)]
 struct DetermineForm {
     csrf_token: String,
-    outcome: Outcome,
-    #[serde(default)]
-    reasons: Option<UnfavourableReason>,
+    outcome: String,
+    reasons: Vec<String>,
     reason: String,
-    #[serde(default)]
-    replaces: Option<String>,
+    replaces: String,
+}
+
+impl DetermineForm {
+    fn read(body: &[u8]) -> Result<Self> {
+        let mut form = Self::default();
+        for (name, value) in url::form_urlencoded::parse(body) {
+            let value = value.into_owned();
+            match name.as_ref() {
+                "csrf_token" => form.csrf_token = value,
+                "outcome" => form.outcome = value,
+                "reasons" => form.reasons.push(value),
+                "reason" => form.reason = value,
+                "replaces" => form.replaces = value,
+                other => {
+                    return Err(Error::malformed("malformed-form", format!("{other:?} is no field of it")));
+                }
+            }
+        }
+        Ok(form)
+    }
+
+    fn command(self) -> Result<Determine> {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Ok(Determine {
+            outcome: known("outcome", &self.outcome)?,
+            reasons: self
+                .reasons
+                .iter()
+                .filter_map(|text| given(text))
+                .map(|text| known("reasons", &text))
+                .collect::<Result<_>>()?,
+            reason: self.reason,
+            replaces: given(&self.replaces)
+                .map(|text| {
+                    text.parse().map_err(|e: endcheck_protocol::ids::InvalidId| {
+                        Error::invalid_field("replaces", e.to_string())
+                    })
+                })
+                .transpose()?,
+        })
+    }
+}
+
+/// One of the words that a field takes.
+fn known<T: serde::de::DeserializeOwned>(field: &str, word: &str) -> Result<T> {
+    serde_json::from_value(word.into()).map_err(|_| {
+        Error::invalid_field(
+            field,
+            if word.is_empty() {
+                "choose one".to_owned()
+            } else {
+                format!("{word:?} is none of the choices")
+            },
+        )
+    })
 }
 
 async fn determine(
     app: Data<App>,
     session: PageSession,
     id: Path<VisitId>,
-    form: Form<DetermineForm>,
+    payload: Payload,
 ) -> Result<HttpResponse> {
-    let form = form.into_inner();
+    let form = DetermineForm::read(&body::read(payload, MAX_THING_BYTES).await?)?;
     session.check_csrf(&form.csrf_token)?;
-    let replaces = match form.replaces.as_deref().filter(|text| !text.is_empty()) {
-        None => None,
-        Some(text) => Some(
-            text.parse::<DeterminationId>().map_err(|e| Error::invalid_field("replaces", e.to_string()))?,
-        ),
-    };
-    let command = Determine {
-        outcome: form.outcome,
-        reasons: form.reasons.into_iter().collect(),
-        reason: form.reason,
-        replaces,
-    };
+    let command = form.command();
     let now = app.clock.now();
     let app = app.into_inner();
     let actor = session.actor.clone();
     let visit = id.clone();
-    let made = app.write(move |conn| super::determine(conn, &actor, &visit, command, now)).await;
+    let made = match command {
+        Ok(command) => {
+            app.write(move |conn| super::determine(conn, &actor, &visit, command, now)).await.map(|_| ())
+        }
+        Err(refused) => Err(refused),
+    };
     match made {
-        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/visits/{id}"))).finish()),
+        Ok(()) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/visits/{id}"))).finish()),
         Err(error @ Error::Internal(_)) => Err(error),
         Err(refusal) => {
             let status = refusal.problem().status;
-            let id = id.into_inner();
-            let dossier = app.read(move |conn| super::dossier(conn, &id, now)).await?;
-            let mut page = pages::html(&VisitPage::new(&session, dossier, Some(refusal)))?;
+            let seen = for_reader(app, &session, id.into_inner(), now).await?;
+            let mut page = pages::html(&VisitPage::new(&session, seen, Some(refusal)))?;
             *page.status_mut() = pages::status(status);
             Ok(page)
         }

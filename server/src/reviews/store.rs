@@ -93,12 +93,19 @@ macro_rules! joined {
 pub(super) fn determinations(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Determination>> {
     let rows: Vec<Row> =
         joined!().filter(determinations::visit_id.eq(visit)).order(determinations::log_index).load(conn)?;
-    rows.into_iter().map(Determination::try_from).collect()
+    let mut all = rows.into_iter().map(Determination::try_from).collect::<Result<Vec<_>>>()?;
+    // One counts at a time: the newest that needs no approval or has it.
+    let in_force = all.iter().rposition(|one| one.replaces.is_none() || one.approved_by.is_some());
+    let newest = all.len().saturating_sub(1);
+    for (at, one) in all.iter_mut().enumerate() {
+        one.counts = Some(at) == in_force;
+        one.waits = at == newest && !one.counts;
+    }
+    Ok(all)
 }
 
-pub(super) fn determination(conn: &mut Conn, id: &DeterminationId) -> Result<Option<Determination>> {
-    let row: Option<Row> = joined!().filter(determinations::id.eq(id)).first(conn).optional()?;
-    row.map(Determination::try_from).transpose()
+pub(super) fn visit_of(conn: &mut Conn, id: &DeterminationId) -> Result<Option<VisitId>> {
+    Ok(determinations::table.find(id).select(determinations::visit_id).first(conn).optional()?)
 }
 
 impl TryFrom<Row> for Determination {
@@ -121,7 +128,8 @@ impl TryFrom<Row> for Determination {
             serde_json::from_value(outcome.into()).map_err(|e| Error::Internal(e.into()))?;
         Ok(Self {
             reasons: serde_json::from_str(&reasons).map_err(|e| Error::Internal(e.into()))?,
-            counts: replaces.is_none() || approver.is_some(),
+            counts: false,
+            waits: false,
             approved_by: approver,
             id,
             visit,

@@ -18,7 +18,7 @@ use crate::body::{self, MAX_THING_BYTES};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
-use crate::listing::Page;
+use crate::listing::{self, Page};
 use crate::resource::resource;
 
 #[derive(OpenApi)]
@@ -72,6 +72,7 @@ pub struct ListVisits {
     /// Finished ones too.
     pub all: bool,
     pub cursor: Option<String>,
+    /// 1 to 500, 50 by default.
     pub limit: Option<i64>,
 }
 
@@ -79,19 +80,18 @@ impl ListVisits {
     /// One page of what the actor may see: inspectors see their own.
     ///
     /// # Errors
-    /// 400 `malformed-cursor`; 403.
+    /// 400 `malformed-cursor`; 403; 422 for a limit out of range.
     pub fn page(mut self, conn: &mut Conn, actor: &Actor, now: Timestamp) -> Result<Page<Visit>> {
         if !actor.may(Permission::ReadVisits) {
             actor.require(Permission::Inspect)?;
             self.inspector = Some(actor.user.clone());
         }
-        let limit = self.limit.unwrap_or(50).clamp(1, 200);
+        let limit = listing::limit(self.limit)?;
         let cursor = self.cursor.as_deref().map(read_cursor).transpose()?;
-        let rows = store::list(conn, &self, cursor.as_ref(), limit, now)?;
-        let full = i64::try_from(rows.len()) == Ok(limit);
-        let next_cursor =
-            rows.last().filter(|_| full).map(|last| write_cursor(last.row.due_at, &last.row.id));
-        Ok(Page { items: rows.into_iter().map(|row| row.into_visit(now)).collect(), next_cursor })
+        let rows = store::list(conn, &self, cursor.as_ref(), limit + 1, now)?;
+        let page = Page::cut_at(rows, limit, |last| write_cursor(last.row.due_at, &last.row.id));
+        let items = page.items.into_iter().map(|row| row.into_visit(now)).collect();
+        Ok(Page { items, next_cursor: page.next_cursor })
     }
 }
 

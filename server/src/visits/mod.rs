@@ -124,7 +124,7 @@ pub fn change(
     now: Timestamp,
 ) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
-    let visit = get(conn, id, now)?;
+    let visit = lock(conn, id, now)?;
     if if_version.is_some_and(|version| version != visit.version) {
         return Err(Error::with_status(
             412,
@@ -165,12 +165,7 @@ pub fn change(
             reason
         }
     };
-    if !store::update(conn, id, visit.version, update)? {
-        return Err(Error::conflict(
-            "visit-changed",
-            "Somebody changed the visit in this moment: read it again.",
-        ));
-    }
+    store::update(conn, id, visit.version, update)?;
     store::add_event(conn, id, &actor.to_string(), name, &detail, None, now)?;
     get(conn, id, now)
 }
@@ -181,6 +176,15 @@ pub fn change(
 /// 404 when there is none.
 pub fn get(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Visit> {
     store::find(conn, id)?.map(|row| row.into_visit(now)).ok_or_else(|| Error::not_found("visit"))
+}
+
+/// A visit that nobody else moves until the commit. Every mover of a visit reads it this way; one
+/// that locks a second visit in the same transaction takes the log's lock before the first.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn lock(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Visit> {
+    store::lock_named(conn, id).map(|row| row.into_visit(now))
 }
 
 /// What happened to a visit, oldest first.
@@ -208,6 +212,14 @@ pub enum Progress {
     Heard,
 }
 
+/// Whether that person is the visit's inspector, or was when a device of theirs took it along.
+///
+/// # Errors
+/// When the database fails.
+pub fn was_assigned(conn: &mut Conn, id: &VisitId, user: &UserId) -> Result<bool> {
+    Ok(store::inspector(conn, id)?.as_ref() == Some(user) || store::was_pulled_by(conn, id, user)?)
+}
+
 /// Moves a visit along after a record came in. A state that does not allow it stays as it is and is
 /// returned, for the caller to make a finding of.
 ///
@@ -220,7 +232,7 @@ pub fn progress(
     actor: &str,
     now: Timestamp,
 ) -> Result<Option<RefusedTransition>> {
-    let visit = get(conn, id, now)?;
+    let visit = lock(conn, id, now)?;
     let (verb, name) = match progress {
         Progress::Heard => {
             store::heard(conn, id, now)?;
@@ -251,7 +263,7 @@ pub fn progress(
 /// # Errors
 /// 409 `visit-state` when the visit is not closed.
 pub fn reviewed(conn: &mut Conn, id: &VisitId, actor: &Actor, outcome: &str, now: Timestamp) -> Result<()> {
-    let visit = get(conn, id, now)?;
+    let visit = lock(conn, id, now)?;
     let state = visit.state.after(VisitVerb::Determine).map_err(refused)?;
     store::update(conn, id, visit.version, store::Update::to(state, visit.version))?;
     store::add_event(conn, id, &actor.to_string(), "determine", outcome, None, now)

@@ -1,6 +1,7 @@
 //! What a device takes along: the inspector's visits with all that is needed on site.
 
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::VisitId;
 use endcheck_protocol::sync::PullPage;
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitPacket, VisitState, VisitVerb};
@@ -10,13 +11,17 @@ use crate::accounts::{Actor, Permission};
 use crate::checks::{self, Check};
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::log;
 use crate::shipments::{self, Shipment};
 use crate::{checklists, sites};
 
 const PAGE: i64 = 20;
+/// Visits left out of earlier pulls that are tried again at once, at most.
+const LEFT_OUT: i64 = 200;
 
 /// The visits that changed for this device since `cursor`. A visit that the device fetches for the
-/// first time is dispatched, and its checklist frozen.
+/// first time is dispatched, and its checklist frozen. One whose checklist cannot be frozen is left
+/// out, with an event that says why; it is tried again with the last page of each pull.
 ///
 /// # Errors
 /// 400 `malformed-cursor`; 403 without the right or a device.
@@ -32,27 +37,81 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
             )
         })?,
     };
-    let found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
+    let mut found = store::changed_for(conn, &actor.user, &device, after, PAGE)?;
     let more = i64::try_from(found.len()) == Ok(PAGE);
-    let mut last = after;
+    let last = found.last().map_or(after, |named| named.row.change_no);
+    if !more {
+        found.extend(store::left_out(conn, &actor.user, after, LEFT_OUT)?);
+    }
+    if found.iter().any(|named| named.row.checklist_hash.is_none()) {
+        // Some are to be dispatched: those are read anew, each under its lock.
+        log::lock(conn)?;
+        for named in found.iter_mut().filter(|named| named.row.checklist_hash.is_none()) {
+            *named = store::lock_named(conn, &named.row.id)?;
+        }
+    }
     let mut packets = Vec::with_capacity(found.len());
     for named in found {
-        last = named.row.change_no;
+        let known = named.row.checklist_hash.clone();
+        let change_no = named.row.change_no;
         let visit = named.into_visit(now);
         let mine = visit.inspector.as_ref() == Some(&actor.user);
         let withdrawn = !mine || visit.state == VisitState::Cancelled;
-        let known = store::checklist_hash(conn, &visit.id)?;
         if withdrawn && known.is_none() {
             continue;
         }
         let check = checks::get(conn, &visit.check)?;
         let shipment = shipments::get(conn, &check.shipment)?;
-        let visit =
-            if withdrawn { visit } else { dispatch(conn, visit, &shipment, known.as_ref(), actor, now)? };
-        store::add_pull(conn, &visit.id, &device, visit.version, now)?;
+        let visit = if withdrawn {
+            visit
+        } else {
+            let id = visit.id.clone();
+            match dispatch(conn, visit, &shipment, known.as_ref(), actor, now) {
+                Err(Error::Refused(problem)) if problem.code == checklists::CANNOT_BE_FROZEN => {
+                    leave_out(conn, &id, &problem.detail, actor, now)?;
+                    continue;
+                }
+                dispatched => dispatched?,
+            }
+        };
+        let visit = if mine {
+            store::add_pull(conn, &visit, &device, now)?;
+            visit
+        } else if let Some(told) = store::withdraw(conn, &visit.id, &device, change_no)? {
+            as_last_told(visit, &told, actor)
+        } else {
+            continue;
+        };
         packets.push(packet(conn, visit, &check, shipment, withdrawn)?);
     }
     Ok(PullPage { server_at: now, visits: packets, cursor: last.to_string(), more })
+}
+
+/// A visit that is somebody else's now, as its former inspector knows it: nothing of who has it or
+/// how it goes on.
+fn as_last_told(visit: Visit, told: &store::Told, actor: &Actor) -> Visit {
+    Visit {
+        state: VisitState::Dispatched,
+        version: told.version,
+        inspector: Some(actor.user.clone()),
+        inspector_name: Some(actor.name.clone()),
+        window_start_at: told.window_start_at.unwrap_or(told.pulled_at),
+        window_end_at: told.window_end_at.unwrap_or(told.pulled_at),
+        overdue: false,
+        outcome: None,
+        reason: None,
+        ..visit
+    }
+}
+
+/// Notes, once for each cause, that the visit could not go along.
+fn leave_out(conn: &mut Conn, visit: &VisitId, why: &str, actor: &Actor, now: Timestamp) -> Result<()> {
+    tracing::warn!(%visit, why, "a visit is left out of a pull: its checklist cannot be frozen");
+    let once = format!("cannot-dispatch:{visit}:{}", Sha256::of(why.as_bytes()));
+    let detail = format!("the checklist cannot be frozen: {why}");
+    let noted =
+        store::add_event_once(conn, visit, &actor.to_string(), "cannot-dispatch", &detail, Some(&once), now);
+    noted.map(drop)
 }
 
 /// Dispatches the visit unless it is under way or done already.

@@ -8,7 +8,7 @@ use endcheck_protocol::visit::{Visit, VisitState};
 use serde::Serialize;
 
 use super::http::ListVisits;
-use crate::db::schema::{sites, users, visit_events, visit_pulls, visits};
+use crate::db::schema::{devices, sites, users, visit_events, visit_pulls, visits};
 use crate::db::{self, Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
 
@@ -40,6 +40,7 @@ pub(super) struct VisitRow {
     pub window_start_at: Timestamp,
     pub window_end_at: Timestamp,
     pub due_at: Timestamp,
+    pub checklist_hash: Option<Sha256>,
     pub outcome: Option<String>,
     pub reason: Option<String>,
     pub finished_at: Option<Timestamp>,
@@ -110,12 +111,31 @@ pub(super) fn insert(conn: &mut Conn, row: &NewVisit) -> Result<()> {
     Ok(())
 }
 
-/// Whether the visit still was at `version`.
-pub(super) fn update(conn: &mut Conn, id: &VisitId, version: i64, update: Update) -> Result<bool> {
+/// Locks the visit's row until the commit, so that what is read after this stays so. A visit that
+/// does not exist is left to the read.
+pub(super) fn lock(conn: &mut Conn, id: &VisitId) -> Result<()> {
+    diesel::update(visits::table.filter(visits::id.eq(id)))
+        .set(visits::version.eq(visits::version))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The visit, locked as by [`lock`].
+pub(super) fn lock_named(conn: &mut Conn, id: &VisitId) -> Result<NamedVisit> {
+    lock(conn, id)?;
+    find(conn, id)?.ok_or_else(|| Error::not_found("visit"))
+}
+
+/// Writes what was decided about a visit that is locked and was read at `version`.
+pub(super) fn update(conn: &mut Conn, id: &VisitId, version: i64, update: Update) -> Result<()> {
     let changed = diesel::update(visits::table.filter(visits::id.eq(id).and(visits::version.eq(version))))
         .set(&update)
         .execute(conn)?;
-    Ok(changed == 1)
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Error::Internal(anyhow::anyhow!("the visit {id} left version {version} while it was locked")))
+    }
 }
 
 pub(super) fn heard(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<()> {
@@ -244,7 +264,8 @@ pub(super) fn list(
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
-/// Visits that changed after `change_no` and are this inspector's, or were pulled by this device.
+/// Visits that changed after `after` and are this inspector's, or were pulled by this device, which
+/// was not told by then that they are taken away.
 pub(super) fn changed_for(
     conn: &mut Conn,
     inspector: &UserId,
@@ -252,7 +273,10 @@ pub(super) fn changed_for(
     after: i64,
     limit: i64,
 ) -> Result<Vec<NamedVisit>> {
-    let pulled = visit_pulls::table.filter(visit_pulls::device_id.eq(device)).select(visit_pulls::visit_id);
+    let untold = visit_pulls::withdrawn_change_no.is_null().or(visit_pulls::withdrawn_change_no.gt(after));
+    let pulled = visit_pulls::table
+        .filter(visit_pulls::device_id.eq(device).and(untold.assume_not_null()))
+        .select(visit_pulls::visit_id);
     let rows: Vec<Names> = named!()
         .filter(visits::change_no.gt(after))
         .filter(visits::inspector_id.eq(inspector).or(visits::id.eq_any(pulled).assume_not_null()))
@@ -262,31 +286,85 @@ pub(super) fn changed_for(
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
-pub(super) fn add_pull(
+pub(super) fn inspector(conn: &mut Conn, visit: &VisitId) -> Result<Option<UserId>> {
+    Ok(visits::table.find(visit).select(visits::inspector_id).first(conn)?)
+}
+
+/// Whether a device of that person ever pulled the visit.
+pub(super) fn was_pulled_by(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bool> {
+    let theirs = visit_pulls::table
+        .inner_join(devices::table.on(devices::id.eq(visit_pulls::device_id)))
+        .filter(visit_pulls::visit_id.eq(visit).and(devices::user_id.eq(user)));
+    Ok(theirs.select(visit_pulls::version).first::<i64>(conn).optional()?.is_some())
+}
+
+/// Visits of this inspector up to `change_no` that wait to be dispatched: an earlier pull left them
+/// out.
+pub(super) fn left_out(
     conn: &mut Conn,
-    visit: &VisitId,
-    device: &DeviceId,
-    version: i64,
-    now: Timestamp,
-) -> Result<()> {
+    inspector: &UserId,
+    change_no: i64,
+    limit: i64,
+) -> Result<Vec<NamedVisit>> {
+    let waiting = [VisitState::Planned.as_str(), VisitState::Announced.as_str()];
+    let rows: Vec<Names> = named!()
+        .filter(visits::inspector_id.eq(inspector).and(visits::change_no.le(change_no)))
+        .filter(visits::state.eq_any(waiting).and(visits::checklist_hash.is_null()))
+        .order(visits::change_no)
+        .limit(limit)
+        .load(conn)?;
+    Ok(rows.into_iter().map(NamedVisit::from).collect())
+}
+
+/// Notes what the device was told of a visit that is its inspector's.
+pub(super) fn add_pull(conn: &mut Conn, visit: &Visit, device: &DeviceId, now: Timestamp) -> Result<()> {
+    let told = (
+        visit_pulls::version.eq(visit.version),
+        visit_pulls::pulled_at.eq(now),
+        visit_pulls::window_start_at.eq(Some(visit.window_start_at)),
+        visit_pulls::window_end_at.eq(Some(visit.window_end_at)),
+        visit_pulls::withdrawn_change_no.eq(None::<i64>),
+    );
     Both(
         diesel::insert_into(visit_pulls::table)
-            .values((
-                visit_pulls::visit_id.eq(visit),
-                visit_pulls::device_id.eq(device),
-                visit_pulls::version.eq(version),
-                visit_pulls::pulled_at.eq(now),
-            ))
+            .values((visit_pulls::visit_id.eq(&visit.id), visit_pulls::device_id.eq(device), told))
             .on_conflict((visit_pulls::visit_id, visit_pulls::device_id))
             .do_update()
-            .set((visit_pulls::version.eq(version), visit_pulls::pulled_at.eq(now))),
+            .set(told),
     )
     .execute(conn)?;
     Ok(())
 }
 
-/// Unfinished visits whose check was due before `now`, a batch after `after`.
-pub(super) fn overdue(
+/// What a device was last told of a visit while it was its inspector's.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = visit_pulls, check_for_backend(MultiBackend))]
+pub(super) struct Told {
+    pub version: i64,
+    pub window_start_at: Option<Timestamp>,
+    pub window_end_at: Option<Timestamp>,
+    pub pulled_at: Timestamp,
+}
+
+/// Notes that the device was told, at that change of the visit, that the visit is taken away; the
+/// first time counts. Answers what it was told before, if it ever pulled the visit.
+pub(super) fn withdraw(
+    conn: &mut Conn,
+    visit: &VisitId,
+    device: &DeviceId,
+    change_no: i64,
+) -> Result<Option<Told>> {
+    diesel::update(
+        visit_pulls::table.find((visit, device)).filter(visit_pulls::withdrawn_change_no.is_null()),
+    )
+    .set(visit_pulls::withdrawn_change_no.eq(change_no))
+    .execute(conn)?;
+    Ok(visit_pulls::table.find((visit, device)).select(Told::as_select()).first(conn).optional()?)
+}
+
+/// Unfinished visits whose check was due before `now` and that no tick raised yet, a batch after
+/// `after`.
+pub(super) fn overdue_unraised(
     conn: &mut Conn,
     now: Timestamp,
     after: Option<&(Timestamp, VisitId)>,
@@ -294,6 +372,10 @@ pub(super) fn overdue(
 ) -> Result<Vec<(Timestamp, VisitId)>> {
     let mut query = visits::table
         .filter(visits::finished_at.is_null().and(visits::due_at.lt(now)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            visit_events::table
+                .filter(visit_events::visit_id.eq(visits::id).and(visit_events::verb.eq("overdue"))),
+        )))
         .select((visits::due_at, visits::id))
         .into_boxed();
     if let Some((due_at, id)) = after {
@@ -303,16 +385,19 @@ pub(super) fn overdue(
     Ok(query.order((visits::due_at, visits::id)).limit(limit).load(conn)?)
 }
 
-/// Visits under way whose window, and whose last sync, ended before `limit_at`.
-pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp) -> Result<Vec<VisitId>> {
-    Ok(visits::table
+/// Visits under way whose window, and whose last sync, ended before `limit_at`; all, or whether
+/// that one is.
+pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp, only: Option<&VisitId>) -> Result<Vec<VisitId>> {
+    let mut query = visits::table
         .filter(visits::state.eq_any([VisitState::Dispatched.as_str(), VisitState::Open.as_str()]))
         .filter(visits::window_end_at.lt(limit_at))
         .filter(visits::last_sync_at.is_null().or(visits::last_sync_at.lt(limit_at)))
-        .order(visits::id)
-        .limit(1000)
         .select(visits::id)
-        .load(conn)?)
+        .into_boxed();
+    if let Some(id) = only {
+        query = query.filter(visits::id.eq(id));
+    }
+    Ok(query.order(visits::id).limit(1000).load(conn)?)
 }
 
 impl From<Names> for NamedVisit {

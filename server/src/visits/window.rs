@@ -1,6 +1,6 @@
 //! Windows in the site's own time: what the wall clock there says, turned into instants.
 
-use chrono::{LocalResult, NaiveDateTime, TimeZone as _};
+use chrono::{Datelike as _, LocalResult, NaiveDateTime, TimeZone as _, Timelike as _};
 use chrono_tz::Tz;
 use endcheck_protocol::problem::FieldProblem;
 use endcheck_protocol::time::Timestamp;
@@ -14,6 +14,8 @@ pub struct Window {
 
 /// The longest window, in days.
 const MAX_DAYS: i64 = 60;
+/// The years in which a visit may be planned; any other is a slip of the hand.
+const YEARS: std::ops::RangeInclusive<i32> = 2000..=2199;
 
 /// Reads a window given as local times such as `2026-11-23T08:30` in an IANA zone.
 ///
@@ -48,6 +50,17 @@ fn local(text: &str, zone: Tz) -> Result<(Timestamp, Timestamp), String> {
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
         .ok_or_else(|| format!("{text:?} is not a local time such as 2026-11-23T08:30"))?;
+    if !YEARS.contains(&naive.year()) {
+        return Err(format!(
+            "{text:?} is in the year {}; write a year from {} to {} in four digits",
+            naive.year(),
+            YEARS.start(),
+            YEARS.end()
+        ));
+    }
+    if naive.nanosecond() >= 1_000_000_000 {
+        return Err(format!("{text:?} has a second 60; the last second of a minute is 59"));
+    }
     match zone.from_local_datetime(&naive) {
         LocalResult::Single(at) => Ok((at.to_utc().into(), at.to_utc().into())),
         LocalResult::Ambiguous(first, second) => Ok((first.to_utc().into(), second.to_utc().into())),
@@ -112,6 +125,10 @@ mod tests {
             ("tomorrow", "2026-03-29T05:00", "Europe/Berlin", "window_start", "not a local time"),
             ("2026-03-29T06:00", "2026-03-29T05:00", "Europe/Berlin", "window_end", "after"),
             ("2026-03-29T06:00", "2026-09-29T05:00", "Europe/Berlin", "window_end", "days"),
+            ("+262142-01-01T00:00", "+262142-01-02T00:00", "UTC", "window_start", "four digits"),
+            ("-0001-01-01T00:00", "-0001-01-02T00:00", "UTC", "window_start", "four digits"),
+            ("26-03-29T06:00", "26-03-29T07:00", "UTC", "window_start", "four digits"),
+            ("2026-03-29T06:00", "2026-03-29T06:59:60", "UTC", "window_end", "second 60"),
             ("2026-03-29T06:00", "2026-03-29T07:00", "Mars/Olympus", "time_zone", "IANA"),
         ];
         for (start, end, zone, field, reason) in cases {
