@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The long fault drills: what `make test` does a few times, KILLS times, on both databases. Tests are
-# drills when their module is called `drill`. Takes the build that `make test` makes.
+# The long drills: what `make test` does a few times. Faults, KILLS times on both databases (the module
+# `drill`), and changes of what was signed or proved, CHANGES of each file (the module `verify`). Takes the build that `make test` makes.
 set -euo pipefail
 source "$(dirname "$0")/phases.sh"
 export ENDCHECK_DRILL_KILLS=${KILLS:-2000}
@@ -10,7 +10,12 @@ drill() {
         cargo test --workspace --locked --test it -- --nocapture --test-threads=2 drill::
 }
 
+changes() {
+    ENDCHECK_DRILL_CHANGES=${CHANGES:-2000} cargo test --workspace --locked --test it -- --nocapture verify::
+}
+
 phase 'build' cargo build --workspace --all-targets --locked
 phase "drill with SQLite, $ENDCHECK_DRILL_KILLS kills" drill sqlite
 phase "drill with PostgreSQL, $ENDCHECK_DRILL_KILLS kills" drill postgres
+phase 'changes of signed and proved papers' changes
 closing 'DRILL OK'

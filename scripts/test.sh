@@ -12,6 +12,8 @@ missing() {
     command -v exiftool >/dev/null || need+=(libimage-exiftool-perl)
     command -v exiv2 >/dev/null || need+=(exiv2)
     command -v age >/dev/null || need+=(age)
+    command -v go >/dev/null || need+=(golang-go)
+    [ -d /usr/share/gocode/src/golang.org/x/mod ] || need+=(golang-golang-x-mod-dev)
     command -v chromium >/dev/null || need+=(chromium)
     command -v node >/dev/null || need+=(nodejs)
     command -v npm >/dev/null || need+=(npm)

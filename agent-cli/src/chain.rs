@@ -3,7 +3,7 @@
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{self, MAX_ENVELOPE_BYTES, RECORD_TYPE};
 use endcheck_protocol::place::Fix;
-use endcheck_protocol::record::{Act, ClockReadings, Record, SCHEMA, ServerTime, Task};
+use endcheck_protocol::record::{Act, Anchor, ClockReadings, Record, SCHEMA, ServerTime, Task};
 
 use crate::environment::ClockReading;
 use crate::identity::{AGENT, Identity};
@@ -23,6 +23,14 @@ pub struct Draft {
 pub struct Head {
     pub hash: Sha256,
     pub record: Record,
+}
+
+/// What headquarters told last.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    pub server: Option<ServerTime>,
+    /// The newest checkpoint of the log that is held.
+    pub anchor: Option<Anchor>,
 }
 
 /// A record with the envelope that carries it.
@@ -45,7 +53,7 @@ pub fn next(
     identity: &Identity,
     head: Option<&Head>,
     reading: &ClockReading,
-    server: Option<ServerTime>,
+    heard: Heard,
     draft: Draft,
 ) -> anyhow::Result<Signed> {
     let record = Record {
@@ -60,10 +68,10 @@ pub fn next(
         clock: ClockReadings {
             device_at: reading.device_at,
             gnss_at: draft.place.as_ref().and_then(|fix| fix.gnss_at),
-            server,
+            server: heard.server,
         },
         place: draft.place,
-        anchor: None,
+        anchor: heard.anchor,
         task: draft.task,
         replaces: draft.replaces,
         act: draft.act,
@@ -112,22 +120,22 @@ mod tests {
     fn records_are_chained_and_signed() {
         let identity = testing::identity();
         let reading = testing::reading("2026-05-04T08:00:00Z", 5);
-        let first = next(&identity, None, &reading, None, note("a")).unwrap();
+        let first = next(&identity, None, &reading, Heard::default(), note("a")).unwrap();
         let head = Head { hash: first.hash.clone(), record: first.record.clone() };
-        let second = next(&identity, Some(&head), &reading, None, note("b")).unwrap();
+        let second = next(&identity, Some(&head), &reading, Heard::default(), note("b")).unwrap();
         assert_eq!((first.record.seq, first.record.prev), (0, None));
         assert_eq!((second.record.seq, second.record.prev.clone()), (1, Some(first.hash)));
         let envelope = Envelope::read(&second.envelope, RECORD_TYPE).unwrap();
         envelope.verify(&identity.record_key.verifying_key()).unwrap();
         assert_eq!(canonical::read::<Record>(&envelope.payload).unwrap(), second.record);
-        assert!(next(&identity, None, &reading, None, note(&"x".repeat(90_000))).is_err());
+        assert!(next(&identity, None, &reading, Heard::default(), note(&"x".repeat(90_000))).is_err());
     }
 
     #[test]
     fn a_clock_that_was_set_is_told_from_one_that_drifts() {
         let identity = testing::identity();
         let at_start = testing::reading("2026-05-04T08:00:00Z", 0);
-        let previous = next(&identity, None, &at_start, None, note("a")).unwrap().record;
+        let previous = next(&identity, None, &at_start, Heard::default(), note("a")).unwrap().record;
         for (device_at, elapsed_s, expected) in [
             ("2026-05-04T08:00:10Z", 10, None),
             ("2026-05-04T08:00:11.900Z", 10, None),

@@ -60,6 +60,10 @@ pub enum Command {
     Close(Close),
     /// Hand in records and files, and fetch receipts
     Sync(Sync),
+    /// Write the receipts of headquarters, with their proofs and records, into a folder
+    Receipts(Receipts),
+    /// Check records, receipts and log proofs offline, trusting only a policy of your own
+    Verify(Verify),
     /// Say what this device holds, what headquarters holds, and what was set aside
     Status,
     /// Forget the key that opens the store until the passphrase is given again
@@ -328,6 +332,31 @@ pub struct Sync {
     /// Send files at this many bytes a second at most
     #[arg(long, value_name = "BYTES/S", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rate: Option<u64>,
+    /// Hand in although headquarters' log does not continue the one this device knows
+    #[arg(long)]
+    pub accept_log: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 everything holds; 1 something failed; 2 something could not be checked; 3 \
+                        called wrongly.\n\nThe policy is a C2SP tlog-policy: lines `log KEY`, `witness NAME KEY`, \
+                        `group …` and `quorum NAME` (or `quorum none`), and here also `authority NAME KEY`. Get \
+                        the keys by a way you trust, never from whom you verify."
+)]
+pub struct Verify {
+    /// Records, receipts, certificates, keys and log proofs, or folders of them
+    #[arg(required = true)]
+    pub papers: Vec<PathBuf>,
+    /// Whom you trust
+    #[arg(long)]
+    pub policy: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Receipts {
+    /// A new folder, or an empty one
+    pub folder: PathBuf,
 }
 
 /// A word of a closed list, spelled as records spell it.

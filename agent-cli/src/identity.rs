@@ -5,6 +5,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use endcheck_protocol::canonical;
 use endcheck_protocol::envelope::{self, CERTIFICATE_TYPE, Envelope, RECEIPT_TYPE};
 use endcheck_protocol::sync::{CERTIFICATE_SCHEMA, DeviceCertificate, Enrolment, Receipt};
+use endcheck_protocol::tlog::VerifierKey;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroize as _;
@@ -37,6 +38,7 @@ pub struct IdentityDocument {
     keys: EnrolmentKeys,
     certificate: String,
     authority_key: String,
+    log_key: String,
 }
 
 /// An enrolled device.
@@ -48,8 +50,12 @@ pub struct Identity {
     /// Signs records.
     pub record_key: SigningKey,
     pub certificate: DeviceCertificate,
+    /// The certificate as it came, signed.
+    pub certificate_envelope: String,
     /// Signs certificates and receipts; trusted since enrolment.
     pub authority: VerifyingKey,
+    /// Signs checkpoints of headquarters' log; trusted since enrolment.
+    pub log_key: VerifierKey,
 }
 
 impl EnrolmentKeys {
@@ -96,7 +102,12 @@ fn key(secret: &str) -> anyhow::Result<SigningKey> {
 impl IdentityDocument {
     #[must_use]
     pub fn new(keys: EnrolmentKeys, enrolment: Enrolment) -> Self {
-        Self { keys, certificate: enrolment.certificate, authority_key: enrolment.authority_key }
+        Self {
+            keys,
+            certificate: enrolment.certificate,
+            authority_key: enrolment.authority_key,
+            log_key: enrolment.log_key,
+        }
     }
 }
 
@@ -134,7 +145,9 @@ impl Identity {
             sign_in_key,
             record_key,
             certificate,
+            certificate_envelope: document.certificate.clone(),
             authority,
+            log_key: document.log_key.parse().context("the log's key")?,
         })
     }
 

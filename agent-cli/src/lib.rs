@@ -22,6 +22,7 @@ mod sync;
 mod testing;
 mod ui;
 mod vault;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -39,11 +40,16 @@ where
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    let verifies = args.get(1).is_some_and(|verb| verb == "verify");
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             let ui = ui::Ui::new(environment, json);
-            return ui.end(ui.usage(&error));
+            let status = match ui.usage(&error) {
+                ExitStatus::Usage if verifies => ExitStatus::VERIFY_MISUSE,
+                status => status,
+            };
+            return ui.end(status);
         }
     };
     let ui = ui::Ui::new(environment, cli.json);

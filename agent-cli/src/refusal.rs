@@ -16,6 +16,13 @@ pub enum ExitStatus {
     Partly = 3,
 }
 
+impl ExitStatus {
+    /// `verify` gives the numbers 2 and 3 its own meanings: something could not be checked …
+    pub const VERIFY_NOT_CHECKED: Self = Self::Usage;
+    /// … and it was called wrongly.
+    pub const VERIFY_MISUSE: Self = Self::Partly;
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status as u8)

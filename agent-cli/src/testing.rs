@@ -6,6 +6,7 @@ use endcheck_protocol::envelope::{self, CERTIFICATE_TYPE, fingerprint, public_ke
 use endcheck_protocol::ids::{DeviceId, ItemId, UserId, VisitId};
 use endcheck_protocol::sync::{CERTIFICATE_SCHEMA, DeviceCertificate, Enrolment, RecordKey};
 
+use endcheck_protocol::tlog::LogSigner;
 use endcheck_protocol::visit::VisitPacket;
 
 use crate::environment::{ClockReading, Environment, PassphraseCost};
@@ -51,6 +52,7 @@ pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocum
         Enrolment {
             certificate: String::from_utf8(envelope).unwrap(),
             authority_key: public_key_to_base64(&authority.verifying_key()),
+            log_key: log_signer().verifier().to_string(),
         },
     )
 }
@@ -58,6 +60,11 @@ pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocum
 /// The key of the authority.
 pub fn authority() -> ed25519_dalek::SigningKey {
     ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+}
+
+/// Who signs the log's checkpoints in tests.
+pub fn log_signer() -> LogSigner {
+    LogSigner::new("log.example.org", ed25519_dalek::SigningKey::from_bytes(&[8; 32])).unwrap()
 }
 
 /// Where nobody listens.

@@ -45,6 +45,12 @@ impl Sha256 {
         Self::from_bytes(state.finalize().as_slice())
     }
 
+    /// The digest that these 32 bytes are.
+    #[must_use]
+    pub fn from_raw(bytes: [u8; 32]) -> Self {
+        Self::from_bytes(&bytes)
+    }
+
     fn from_bytes(bytes: &[u8]) -> Self {
         Self(hex::encode(bytes))
     }

@@ -18,4 +18,5 @@ pub mod problem;
 pub mod record;
 pub mod sync;
 pub mod time;
+pub mod tlog;
 pub mod visit;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256;
 use crate::ids::{DeviceId, UserId};
 use crate::time::Timestamp;
+use crate::tlog::{EntryKind, Opening};
 use crate::visit::VisitPacket;
 
 /// The version of this wire; sent by the client in [`PROTOCOL_HEADER`].
@@ -36,6 +37,18 @@ pub struct SyncHead {
     pub unreadable: Vec<UnreadableFile>,
     /// Uploads under way that this device may resume.
     pub uploads: Vec<OpenUpload>,
+    pub log: LogState,
+}
+
+/// The state of headquarters' log, and that it continues the one the device knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogState {
+    /// A signed checkpoint (C2SP tlog-checkpoint).
+    pub checkpoint: String,
+    /// RFC 6962 consistency proof from the size that the device named. Empty where it named none, the
+    /// same, or one that this log never had.
+    pub consistency: Vec<Sha256>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +125,11 @@ pub struct ReceiptPage {
     /// Where the next page begins; the same as asked when there is nothing newer.
     pub cursor: i64,
     pub more: bool,
+    pub log: LogState,
+    /// Hashes of the log's tree that the proofs share.
+    pub hashes: Vec<Sha256>,
+    /// For each receipt, which of `hashes` lead from its entry to the root of `log`, from the leaf upwards.
+    pub paths: Vec<Vec<usize>>,
 }
 
 /// What headquarters signs about a record or a file it holds.
@@ -140,6 +158,29 @@ pub enum Receipt {
         log_index: u64,
         salt: String,
     },
+}
+
+impl Receipt {
+    /// Where the receipt's entry stands in the log, and what opens it. `None` where the salt is malformed.
+    #[must_use]
+    pub fn logged(&self) -> Option<(u64, Opening)> {
+        let (kind, logged_at, log_index, salt, subject) = match self {
+            Self::Record { record, log_index, salt, logged_at, .. } => {
+                (EntryKind::Record, *logged_at, *log_index, salt, record.clone())
+            }
+            Self::File { record, sha256, sealed_sha256, stored_at, log_index, salt, .. } => {
+                let subject = Self::file_subject(record, sha256, sealed_sha256);
+                (EntryKind::FileReceipt, *stored_at, *log_index, salt, subject)
+            }
+        };
+        Some((log_index, Opening::of(kind, logged_at, salt, &subject)?))
+    }
+
+    /// What the log's entry about a stored file commits to.
+    #[must_use]
+    pub fn file_subject(record: &Sha256, sha256: &Sha256, sealed_sha256: &Sha256) -> Sha256 {
+        Sha256::of_parts(&[&record.to_bytes(), &sha256.to_bytes(), &sealed_sha256.to_bytes()])
+    }
 }
 
 /// Visits that changed for the inspector since a cursor.
@@ -175,6 +216,8 @@ pub struct Enrolment {
     /// Ed25519 public key that signed it and will sign receipts, base64. The device trusts it from
     /// now on and no other.
     pub authority_key: String,
+    /// The key that signs checkpoints of the log, as C2SP signed-note writes it; trusted likewise.
+    pub log_key: String,
 }
 
 /// What headquarters signs about a device, and all that the device needs to work alone.
@@ -308,6 +351,7 @@ mod tests {
             awaited: Vec::new(),
             unreadable: Vec::new(),
             uploads,
+            log: LogState::default(),
         }
     }
 

@@ -22,8 +22,8 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, db, evidence, import, pages, parties, reviews, shipments, sites, uploads,
-    visits,
+    accounts, checklists, checks, db, evidence, import, log, pages, parties, reviews, shipments, sites,
+    uploads, visits,
 };
 
 /// What a request can reach.
@@ -54,7 +54,7 @@ impl App {
                  --escrow-recipient"
             )
         })?;
-        let keys = Keys::open(&config.data.join("keys"), escrow)?;
+        let keys = Keys::open(&config.data.join("keys"), escrow, config.log_origin.as_deref())?;
         let files = Files::local(&config.data.join("files"))?;
         let pool = db::open(&config.database_url, config.database_connections)?;
         let uploads = Uploads::open(uploads::Setup {
@@ -82,7 +82,10 @@ impl App {
         let mut conn = app.pool.get()?;
         db::migrate(&mut conn)?;
         let now = app.clock.now();
-        conn.write(|conn| checklists::ensure_default(conn, now))?;
+        conn.write(|conn| {
+            log::complete_nodes(conn)?;
+            checklists::ensure_default(conn, now)
+        })?;
         Ok(app)
     }
 
@@ -185,6 +188,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .app_data(form)
         .app_data(path)
         .app_data(query)
+        .configure(log::routes)
         .configure(accounts::routes)
         .configure(parties::routes)
         .configure(sites::routes)
@@ -205,7 +209,7 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Whether the database answers.
 async fn ready(app: Data<App>) -> Result<&'static str> {
-    app.into_inner().read(crate::log::head).await?;
+    app.into_inner().read(log::head).await?;
     Ok("ready\n")
 }
 

@@ -28,6 +28,10 @@ pub struct Settings {
     /// age recipient of the escrow key, whose identity is kept away from this machine.
     #[arg(long, env = "ENDCHECK_ESCROW_RECIPIENT", global = true)]
     pub escrow_recipient: Option<String>,
+    /// Name of the log in its checkpoints: where it is served, without the scheme, such as
+    /// `endcheck.example.org/log`. By default a name from its key. It can never be changed.
+    #[arg(long, env = "ENDCHECK_LOG_ORIGIN", global = true)]
+    pub log_origin: Option<String>,
     /// PEM certificate chain; with it the server speaks TLS.
     #[arg(long, env = "ENDCHECK_TLS_CERT", global = true)]
     pub tls_cert: Option<PathBuf>,
@@ -72,6 +76,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub org: String,
     pub escrow_recipient: Option<String>,
+    pub log_origin: Option<String>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub trusted_proxy: Vec<IpAddr>,
@@ -109,6 +114,7 @@ impl Settings {
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             org: self.org.or(file.org).unwrap_or_else(|| "endcheck".to_owned()),
             escrow_recipient: self.escrow_recipient.or(file.escrow_recipient),
+            log_origin: self.log_origin.or(file.log_origin),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             trusted_proxy: if self.trusted_proxy.is_empty() {

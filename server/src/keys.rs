@@ -10,11 +10,15 @@ use std::path::Path;
 use age::secrecy::ExposeSecret as _;
 use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
+use endcheck_protocol::envelope::fingerprint;
+use endcheck_protocol::tlog::LogSigner;
 
 /// What the server signs and opens with.
 pub struct Keys {
     /// Signs device certificates and receipts.
     pub authority: SigningKey,
+    /// Signs checkpoints of the log.
+    pub log: LogSigner,
     /// Signs access tokens.
     pub tokens: SigningKey,
     /// Turns a refresh token into its successor.
@@ -26,11 +30,12 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the keys in `folder`, making those that do not exist yet.
+    /// Reads the keys in `folder`, making those that do not exist yet. The log is named `log_origin`;
+    /// without a name, by its key.
     ///
     /// # Errors
     /// When a key file cannot be read, made or understood, or the escrow recipient is not one.
-    pub fn open(folder: &Path, escrow_recipient: &str) -> anyhow::Result<Self> {
+    pub fn open(folder: &Path, escrow_recipient: &str, log_origin: Option<&str>) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("the key folder {}", folder.display()))?;
         let escrow: age::x25519::Recipient = escrow_recipient.parse().map_err(|e| {
             anyhow::anyhow!("the escrow recipient {escrow_recipient:?} is not an age recipient: {e}")
@@ -47,7 +52,13 @@ impl Keys {
             hq.to_string() != escrow.to_string(),
             "the escrow recipient is this server's own; use another key"
         );
+        let log = SigningKey::from_bytes(&secret(&folder.join("log.key"))?);
+        let by_key = format!(
+            "endcheck.invalid/{}",
+            fingerprint(&log.verifying_key()).as_str().chars().take(16).collect::<String>()
+        );
         Ok(Self {
+            log: LogSigner::new(log_origin.unwrap_or(&by_key), log).context("the log's origin")?,
             authority: SigningKey::from_bytes(&secret(&folder.join("authority.key"))?),
             tokens: SigningKey::from_bytes(&secret(&folder.join("tokens.key"))?),
             refresh_secret: secret(&folder.join("refresh.key"))?,
@@ -100,12 +111,16 @@ mod tests {
     fn keys_are_made_once_and_the_escrow_key_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let escrow = age::x25519::Identity::generate().to_public().to_string();
-        let first = Keys::open(folder.path(), &escrow).unwrap();
-        let second = Keys::open(folder.path(), &escrow).unwrap();
+        let first = Keys::open(folder.path(), &escrow, None).unwrap();
+        let second = Keys::open(folder.path(), &escrow, None).unwrap();
         assert_eq!(first.authority.to_bytes(), second.authority.to_bytes());
         assert_eq!(first.recipients, second.recipients);
+        assert_eq!(first.log.verifier(), second.log.verifier());
+        let named = Keys::open(folder.path(), &escrow, Some("log.example.org")).unwrap();
+        assert_eq!(named.log.verifier().name, "log.example.org");
+        assert!(Keys::open(folder.path(), &escrow, Some("two words")).is_err());
         let own = first.recipients.first().unwrap();
-        assert!(Keys::open(folder.path(), own).is_err());
-        assert!(Keys::open(folder.path(), "age1nonsense").is_err());
+        assert!(Keys::open(folder.path(), own, None).is_err());
+        assert!(Keys::open(folder.path(), "age1nonsense", None).is_err());
     }
 }

@@ -14,6 +14,8 @@ mod hostile;
 #[cfg(test)]
 mod intake;
 #[cfg(test)]
+mod judges;
+#[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod limits;
@@ -33,5 +35,7 @@ mod story;
 mod tablet;
 #[cfg(test)]
 mod tus_clients;
+#[cfg(test)]
+mod verify;
 #[cfg(test)]
 mod visits;

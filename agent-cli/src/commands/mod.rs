@@ -13,10 +13,12 @@ mod lock;
 mod note;
 mod open;
 mod pull;
+mod receipts;
 mod serial;
 mod statement;
 mod status;
 mod sync;
+mod verify;
 mod visits;
 
 use std::fs::File;
@@ -47,6 +49,7 @@ pub fn run(cli: Cli, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<E
         Command::Enrol(command) => enrol::run(&command, environment, ui),
         Command::Inspect(command) => inspect::run(&command, environment, ui),
         Command::Lock => lock::run(environment, ui),
+        Command::Verify(command) => Ok(verify::run(&command, ui)),
         Command::Pull => within(&pull::run),
         Command::Visits => within(&visits::run),
         Command::Open(command) => within(&|session| open::run(session, &command)),
@@ -60,6 +63,7 @@ pub fn run(cli: Cli, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<E
         Command::CheckIn(command) => within(&|session| check_in::run(session, &command)),
         Command::Close(command) => within(&|session| close::run(session, &command)),
         Command::Sync(command) => within(&|session| sync::run(session, &command)),
+        Command::Receipts(command) => within(&|session| receipts::run(session, &command)),
         Command::Status => within(&status::run),
     }
 }

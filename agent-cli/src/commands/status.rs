@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::refusal::ExitStatus;
 use crate::session::Session;
-use crate::store::{Counts, LocalState, Quarantined, Unsent};
+use crate::store::{Counts, LocalState, LogConflict, Quarantined, Unsent};
 use crate::ui;
 
 #[derive(Serialize)]
@@ -23,6 +23,7 @@ struct Status {
     files_set_aside: Unsent,
     open_visits: Vec<String>,
     quarantined: Vec<Quarantined>,
+    log_conflicts: Vec<LogConflict>,
 }
 
 pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
@@ -41,6 +42,7 @@ pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
         files_set_aside: holdings.set_aside,
         open_visits: visits.into_iter().filter(|(_, s)| *s == LocalState::Open).map(|(id, _)| id).collect(),
         quarantined: session.store.quarantined()?,
+        log_conflicts: session.store.log_conflicts()?,
     };
     session.ui.report(&status, || human(&status));
     Ok(ExitStatus::Success)
@@ -62,6 +64,12 @@ fn human(status: &Status) -> String {
     ];
     lines.extend(files_set_aside(&status.files_set_aside));
     lines.extend(status.open_visits.iter().map(|id| format!("Open visit: {id}")));
+    lines.extend(status.log_conflicts.iter().map(|conflict| {
+        format!(
+            "Headquarters' log did not continue the one known, noticed {}: {}",
+            conflict.noticed_at, conflict.why
+        )
+    }));
     lines.extend(status.quarantined.iter().map(quarantined));
     lines.join("\n")
 }

@@ -3,11 +3,12 @@
 use crate::cli::Sync;
 use crate::refusal::ExitStatus;
 use crate::session::Session;
-use crate::sync::{self, Summary};
+use crate::sync::{self, OnConflict, Summary};
 use crate::ui;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Sync) -> anyhow::Result<ExitStatus> {
-    let summary = sync::run(session, command.max_rate)?;
+    let on_conflict = if command.accept_log { OnConflict::Accept } else { OnConflict::Stop };
+    let summary = sync::run(session, command.max_rate, on_conflict)?;
     session.ui.report(&summary, || human(&summary));
     let whole = summary.failed.is_empty() && summary.files_waiting.files == 0 && summary.records.unsent == 0;
     Ok(if whole { ExitStatus::Success } else { ExitStatus::Partly })

@@ -4,6 +4,7 @@
 //! once take turns and a kill leaves all of a change or none. Only this folder writes SQL.
 
 mod files;
+mod log;
 mod receipts;
 mod records;
 pub mod schema;
@@ -27,13 +28,14 @@ use crate::vault::{self, Cell, StoreKey};
 use schema::settings;
 
 pub use files::{Holdings, Unsent, WaitingFile};
+pub use log::{HeldCheckpoint, LogConflict};
 pub use receipts::CheckedReceipt;
 pub use records::{Appended, Counts, HeldRecord, Quarantined};
 pub use visits::{HeldVisit, LocalState};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/agent");
 /// `PRAGMA user_version` that the newest migration sets.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The setting that says where the next page of receipts begins.
 pub const RECEIPT_CURSOR: &str = "receipt-cursor";

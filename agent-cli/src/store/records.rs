@@ -6,13 +6,13 @@ use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
 use endcheck_protocol::ids::VisitId;
-use endcheck_protocol::record::{Act, Record, ServerTime, Task};
+use endcheck_protocol::record::{Act, Anchor, Record, Task};
 use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
 use serde::Serialize;
 
 use super::schema::{files, records, settings, visits};
 use super::{Store, open_json, put_setting, seal_json};
-use crate::chain::{self, Draft, Head, Signed};
+use crate::chain::{self, Draft, Head, Heard, Signed};
 use crate::environment::ClockReading;
 use crate::identity::Identity;
 use crate::refusal::refuse;
@@ -83,7 +83,10 @@ impl Store {
         reading: &ClockReading,
         drafts: Vec<Draft>,
     ) -> anyhow::Result<Appended> {
-        let server: Option<ServerTime> = self.setting("server-time")?;
+        let heard = Heard {
+            server: self.setting("server-time")?,
+            anchor: self.checkpoint()?.map(|held| Anchor { size: held.size, root: held.root }),
+        };
         let Self { conn, key, .. } = self;
         let mut before_commit = Vec::new();
         let appended = conn.immediate_transaction(|conn| {
@@ -97,7 +100,7 @@ impl Store {
             });
             let mut appended = Vec::new();
             for draft in clock_set.into_iter().chain(drafts) {
-                let signed = chain::next(identity, head.as_ref(), reading, server.clone(), draft)?;
+                let signed = chain::next(identity, head.as_ref(), reading, heard.clone(), draft)?;
                 insert(conn, key, &signed)?;
                 head = Some(Head { hash: signed.hash.clone(), record: signed.record.clone() });
                 appended.push(signed);
@@ -365,7 +368,7 @@ mod tests {
         assert_eq!(found.trouble.unwrap().to_string(), "disk I/O error");
 
         let head = Head { hash: stood[0].hash.clone(), record: stood[0].record.clone() };
-        let lost = chain::next(&identity, Some(&head), &reading, None, note("b")).unwrap();
+        let lost = chain::next(&identity, Some(&head), &reading, chain::Heard::default(), note("b")).unwrap();
         let told = store.after_failed_commit(vec![lost], failed()).unwrap_err();
         assert_eq!(format!("{told:#}"), "the store cannot be written; nothing was recorded: disk I/O error");
 

@@ -52,5 +52,6 @@ diesel::table! {
         hash -> Text,
         record -> Text,
         sealed_envelope -> Binary,
+        sealed_proof -> Nullable<Binary>,
     }
 }

@@ -2,6 +2,7 @@
 //! link each question costs. Carries out `protocol::sync::plan`; every step can be repeated.
 
 mod client;
+mod log;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use ureq::http::Method;
 
 use client::Call;
 pub use client::Client;
+pub use log::OnConflict;
 use throttle::Throttle;
 use upload::Uploads;
 
@@ -80,11 +82,16 @@ impl Client<'_> {
 /// # Errors
 /// When headquarters cannot be reached, refuses the device, or the store cannot be written. Single
 /// files that cannot be sent are told in the summary.
-pub fn run(session: &mut Session<'_>, max_rate: Option<u64>) -> anyhow::Result<Summary> {
+pub fn run(
+    session: &mut Session<'_>,
+    max_rate: Option<u64>,
+    on_conflict: OnConflict,
+) -> anyhow::Result<Summary> {
     let client = Client::signed_in(session)?;
     // Before the question: another sync may have more confirmed while this one waits for the answer.
     let confirmed_before = session.store.counts()?;
     let head = ask_head(session, &client)?;
+    log::take_up(session, &head.log, on_conflict)?;
     if lost_some(&confirmed_before, &head) {
         session.ui.warn("headquarters holds fewer records than it confirmed; all are sent again");
         session.store.resend_all()?;
@@ -160,10 +167,15 @@ fn lost_some(confirmed: &Counts, head: &SyncHead) -> bool {
     head.records_held < confirmed.held + confirmed.quarantined
 }
 
+fn known_size(session: &mut Session<'_>) -> anyhow::Result<u64> {
+    Ok(session.store.checkpoint()?.map_or(0, |held| held.size))
+}
+
 /// What headquarters holds; keeps its time with the bound of the round trip, for records to come.
 fn ask_head(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<SyncHead> {
     let asked = Instant::now();
-    let head: SyncHead = client.call(&Call::get(HEAD))?.json()?;
+    let head: SyncHead =
+        client.call(&Call::get(&format!("{HEAD}?log_size={}", known_size(session)?)))?.json()?;
     let round_trip_ms = u64::try_from(asked.elapsed().as_millis())?;
     let heard = session.environment.now();
     if !heard.boot.is_empty() {
@@ -305,8 +317,9 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
     let mut restarted = false;
     loop {
         let cursor: i64 = session.store.setting(RECEIPT_CURSOR)?.unwrap_or_default();
-        let page: ReceiptPage =
-            client.call(&Call::get(&format!("api/v1/sync/receipts?cursor={cursor}")))?.json()?;
+        let path = format!("api/v1/sync/receipts?cursor={cursor}&log_size={}", known_size(session)?);
+        let page: ReceiptPage = client.call(&Call::get(&path))?.json()?;
+        log::take_up(session, &page.log, OnConflict::Stop)?;
         if page.receipts.is_empty() && page.cursor == cursor {
             break;
         }
@@ -318,11 +331,13 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
         }
         let mut checked = Vec::new();
         let mut released = Vec::new();
-        for envelope in page.receipts {
-            match session.identity.receipt(&envelope) {
-                Ok(receipt) => {
+        let held = session.store.checkpoint()?.context("no checkpoint is held")?;
+        for (at, envelope) in page.receipts.iter().enumerate() {
+            let receipt = session.identity.receipt(envelope);
+            match receipt.and_then(|receipt| Ok((log::proof(&page, at, &receipt, &held)?, receipt))) {
+                Ok((proof, receipt)) => {
                     released.extend(confirmed_copy(session, &receipt)?);
-                    checked.push(CheckedReceipt { envelope, receipt });
+                    checked.push(CheckedReceipt { envelope: envelope.clone(), receipt, proof });
                 }
                 // Kept nowhere and acted on never; the copies stay.
                 Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),

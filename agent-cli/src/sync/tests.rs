@@ -6,9 +6,13 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::SigningKey;
+use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::envelope::{self, RECEIPT_TYPE};
+use endcheck_protocol::envelope::{self, Envelope, RECEIPT_TYPE};
+use endcheck_protocol::merkle::{CompactRange, leaf_hash};
 use endcheck_protocol::sync::{Receipt, RecordAnswer, RecordOutcome, SyncHead};
+use endcheck_protocol::tlog::{Checkpoint, LogSigner};
 use serde_json::{Value, json};
 
 use super::lost_some;
@@ -48,7 +52,9 @@ fn headquarters(farewell: &'static str) -> (String, Answers, Asked) {
             }
             let mut body = vec![0; length];
             lines.read_exact(&mut body).unwrap();
-            let call = first.trim().trim_end_matches(" HTTP/1.1").to_owned();
+            let call = first.trim().trim_end_matches(" HTTP/1.1");
+            let call = call.split(['?', '&']).filter(|part| !part.starts_with("log_size="));
+            let call = call.collect::<Vec<_>>().join("?");
             let answer = match call.as_str() {
                 "POST /api/v1/sync/records" => Some(accepted(&body)),
                 call => known.lock().unwrap().get(call).cloned(),
@@ -71,11 +77,30 @@ fn headquarters(farewell: &'static str) -> (String, Answers, Asked) {
 
 fn head(records_held: u64) -> Value {
     json!({ "server_at": "2026-11-23T08:00:00Z", "records_held": records_held, "newest": null,
-        "awaited": [], "unreadable": [], "uploads": [] })
+        "awaited": [], "unreadable": [], "uploads": [], "log": log(None) })
 }
 
+/// A page of receipts of an empty log.
 fn page(receipts: &[String], cursor: i64) -> Value {
-    json!({ "receipts": receipts, "cursor": cursor, "more": false })
+    page_of(&log(None), receipts, cursor)
+}
+
+/// A page of receipts whose log has one entry at most.
+fn page_of(log: &Value, receipts: &[String], cursor: i64) -> Value {
+    let paths: Vec<[u8; 0]> = receipts.iter().map(|_| []).collect();
+    json!({ "receipts": receipts, "cursor": cursor, "more": false, "log": log, "hashes": [], "paths": paths })
+}
+
+/// The state of an empty log, or of one that holds the entry of a receipt.
+fn log(receipt: Option<&str>) -> Value {
+    let mut range = CompactRange::default();
+    if let Some(receipt) = receipt {
+        let envelope = Envelope::read(receipt.as_bytes(), RECEIPT_TYPE).unwrap();
+        let receipt: Receipt = canonical::read(&envelope.payload).unwrap();
+        range.push(leaf_hash(&receipt.logged().unwrap().1.entry.to_bytes().unwrap()));
+    }
+    let checkpoint = Checkpoint::signed(range.size(), range.root(), &testing::log_signer());
+    json!({ "checkpoint": checkpoint, "consistency": [] })
 }
 
 fn accepted(body: &[u8]) -> Value {
@@ -111,8 +136,8 @@ fn file_receipt(device: &Device) -> String {
         sealed_sha256: file.sealed_sha256.clone(),
         size_bytes: file.size_bytes,
         stored_at: "2026-11-23T08:00:00Z".parse().unwrap(),
-        log_index: 7,
-        salt: "00".to_owned(),
+        log_index: 0,
+        salt: "00".repeat(32),
     };
     String::from_utf8(envelope::sign(RECEIPT_TYPE, &receipt, &testing::authority()).unwrap()).unwrap()
 }
@@ -154,8 +179,10 @@ fn receipts_that_were_passed_by_are_sought_once_from_the_first() {
     }
     // Headquarters begins its numbers anew: so do we.
     told("GET /api/v1/sync/receipts?cursor=100", page(&[], 50));
-    told("GET /api/v1/sync/receipts?cursor=0", page(&[file_receipt(&device)], 8));
-    told("GET /api/v1/sync/receipts?cursor=8", page(&[], 8));
+    let receipt = file_receipt(&device);
+    let after = log(Some(&receipt));
+    told("GET /api/v1/sync/receipts?cursor=8", page_of(&after, &[], 8));
+    told("GET /api/v1/sync/receipts?cursor=0", page_of(&after, &[receipt], 8));
     let summary = device.json(&["sync"]);
     assert_eq!(
         (&summary[0]["files_confirmed"], &summary[0]["files_waiting"]["files"]),
@@ -195,4 +222,79 @@ fn files_of_records_that_were_set_aside_are_told_apart() {
     assert_eq!(status, ExitStatus::Success, "{printed}{complained}");
     assert!(printed.contains("1 file belongs") && !printed.contains("sync again"), "{printed}");
     assert_eq!(device.json(&["status"])[0]["files_set_aside"]["files"], 1);
+}
+
+#[test]
+fn a_log_that_does_not_continue_the_one_known_stops_the_sync_until_it_is_accepted() {
+    let (url, answers, asked) = headquarters("");
+    let device = Device::enrolled_at(&url);
+    device.json(&["open", device.visit.as_str()]);
+    device.json(&["capture", &device.photo("a.png")]);
+    let receipt = file_receipt(&device);
+    let with_log = |log: Value| {
+        let mut head = head(0);
+        head["log"] = log.clone();
+        let mut answers = answers.lock().unwrap();
+        answers.insert("GET /api/v1/sync/head".to_owned(), head);
+        answers.insert("GET /api/v1/sync/receipts?cursor=0".to_owned(), page_of(&log, &[], 0));
+    };
+    let handed_in = || asked.lock().unwrap().iter().filter(|call| call.contains("sync/records")).count();
+    with_log(log(Some(&receipt)));
+    device.run(&["sync"]);
+    assert_eq!(handed_in(), 1);
+    device.json(&["note", "after the first sync"]);
+
+    let other = {
+        let mut range = CompactRange::default();
+        range.push(leaf_hash(b"rewritten"));
+        let checkpoint = Checkpoint::signed(1, range.root(), &testing::log_signer());
+        json!({ "checkpoint": checkpoint, "consistency": [] })
+    };
+    let mut forged = other.clone();
+    let by_another = LogSigner::new("log.example.org", SigningKey::from_bytes(&[7; 32])).unwrap();
+    forged["checkpoint"] = Checkpoint::signed(1, leaf_hash(b"x"), &by_another).into();
+    for (offered, why) in [
+        (other.clone(), "do not continue"),
+        (log(None), "0 entries, and had 1"),
+        (forged, "nobody who is trusted"),
+    ] {
+        with_log(offered);
+        for _ in 0..2 {
+            let (status, _, complained) = device.run(&["sync"]);
+            assert_eq!(status, ExitStatus::Refused, "{complained}");
+            assert!(complained.contains(why) && complained.contains("--accept-log"), "{complained}");
+        }
+    }
+    assert_eq!(handed_in(), 1, "nothing was handed in");
+    let status = &device.json(&["status"])[0];
+    let conflicts = status["log_conflicts"].as_array().unwrap();
+    assert_eq!(conflicts.len(), 3, "each is kept once, with both checkpoints: {conflicts:#?}");
+    assert!(conflicts.iter().all(|one| one["held"] != one["offered"] && one["held"] != ""));
+
+    with_log(other);
+    let (_, _, complained) = device.run(&["sync", "--accept-log"]);
+    assert!(complained.contains("both checkpoints are kept"), "{complained}");
+    assert_eq!(handed_in(), 2);
+    assert_eq!(device.json(&["status"])[0]["log_conflicts"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_receipt_that_is_not_in_the_log_lets_nothing_go() {
+    let (url, answers, _) = headquarters("");
+    let device = Device::enrolled_at(&url);
+    device.json(&["open", device.visit.as_str()]);
+    device.json(&["capture", &device.photo("a.png")]);
+    answered(&device, RecordOutcome::Accepted);
+    let receipt = file_receipt(&device);
+    let mut elsewhere = log(None);
+    elsewhere["checkpoint"] = Checkpoint::signed(1, leaf_hash(b"other"), &testing::log_signer()).into();
+    let mut answers = answers.lock().unwrap();
+    answers.insert("GET /api/v1/sync/head".to_owned(), head(2));
+    answers.insert("GET /api/v1/sync/receipts?cursor=0".to_owned(), page_of(&elsewhere, &[receipt], 1));
+    answers.insert("GET /api/v1/sync/receipts?cursor=1".to_owned(), page_of(&elsewhere, &[], 1));
+    drop(answers);
+    let (status, _, complained) = device.run(&["sync"]);
+    assert_eq!(status, ExitStatus::Partly);
+    assert!(complained.contains("not in headquarters' log"), "{complained}");
+    assert_eq!(std::fs::read_dir(device.environment.home.join("sealed")).unwrap().count(), 1);
 }

@@ -229,6 +229,7 @@ mod tests {
             awaited: vec![],
             uploads: vec![],
             unreadable: vec![],
+            log: endcheck_protocol::sync::LogState::default(),
         };
         assert_eq!(standing_in(&head, &hash, 10), Standing::Done);
         head.awaited.push(hash.clone());

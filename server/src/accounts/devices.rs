@@ -274,7 +274,11 @@ pub fn enrol(conn: &mut Conn, app: &App, command: &EnrolDevice, now: Timestamp) 
 }
 
 fn enrolment(app: &App, certificate: String) -> Enrolment {
-    Enrolment { certificate, authority_key: public_key_to_base64(&app.keys.authority.verifying_key()) }
+    Enrolment {
+        certificate,
+        authority_key: public_key_to_base64(&app.keys.authority.verifying_key()),
+        log_key: app.keys.log.verifier().to_string(),
+    }
 }
 
 /// What the first use of a code answered, if it was for the same keys.

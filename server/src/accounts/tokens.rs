@@ -226,7 +226,7 @@ mod tests {
     fn keys() -> (tempfile::TempDir, Keys) {
         let folder = tempfile::tempdir().unwrap();
         let escrow = age::x25519::Identity::generate().to_public().to_string();
-        let keys = Keys::open(folder.path(), &escrow).unwrap();
+        let keys = Keys::open(folder.path(), &escrow, None).unwrap();
         (folder, keys)
     }
 

@@ -387,6 +387,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    log_nodes (level, position) {
+        level -> BigInt,
+        position -> BigInt,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
     log_entries (idx) {
         idx -> BigInt,
         kind -> Text,

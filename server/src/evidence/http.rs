@@ -1,5 +1,6 @@
 //! Evidence over HTTP: what devices hand in, and what reviewers look at.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -25,10 +26,11 @@ use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
 use crate::error::{Error, Result};
+use crate::log;
 use crate::resource::resource;
 
 #[derive(OpenApi)]
-#[openapi(paths(head, records, receipts, envelope, original, small))]
+#[openapi(paths(head, records, receipts, envelope, proof, original, small))]
 pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -37,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource(RECORDS_PATH).post(records))
         .service(resource("/api/v1/sync/receipts").get(receipts))
         .service(resource("/api/v1/records/{hash}/envelope").get(envelope))
+        .service(resource("/api/v1/records/{hash}/proof").get(proof))
         .service(resource("/api/v1/records/{hash}/original").get(original))
         .service(resource("/api/v1/records/{hash}/thumbnail").get(small));
 }
@@ -72,9 +75,21 @@ fn require_protocol(request: &HttpRequest) -> Result<()> {
     }
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct KnownLog {
+    /// Entries of the log in the newest checkpoint that the device holds; 0 or absent for none.
+    log_size: Option<u64>,
+}
+
 /// What headquarters holds of this device.
-#[utoipa::path(get, path = "/api/v1/sync/head", responses((status = 200, body = SyncHead)))]
-async fn head(app: Data<App>, actor: Actor, request: HttpRequest) -> Result<Json<SyncHead>> {
+#[utoipa::path(get, path = "/api/v1/sync/head", params(KnownLog), responses((status = 200, body = SyncHead)))]
+async fn head(
+    app: Data<App>,
+    actor: Actor,
+    request: HttpRequest,
+    known: Query<KnownLog>,
+) -> Result<Json<SyncHead>> {
     require_protocol(&request)?;
     actor.require(Permission::Inspect)?;
     let device = actor.require_device()?.clone();
@@ -100,6 +115,7 @@ async fn head(app: Data<App>, actor: Actor, request: HttpRequest) -> Result<Json
                 })
                 .collect(),
             uploads,
+            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0))?.1,
         })
     })
     .await
@@ -190,6 +206,8 @@ fn read_envelopes(body: &[u8], encoding: Option<&str>) -> Result<Vec<Vec<u8>>> {
 struct ReceiptCursor {
     /// As the last page gave it; 0 or absent for all.
     cursor: Option<i64>,
+    /// As for `/api/v1/sync/head`.
+    log_size: Option<u64>,
 }
 
 /// Signed receipts for what this device handed in, oldest first.
@@ -204,14 +222,54 @@ async fn receipts(
     actor.require(Permission::Inspect)?;
     let device = actor.require_device()?.clone();
     let from = query.cursor.unwrap_or(0);
-    let found = app.into_inner().read(move |conn| store::receipts(conn, &device, from, RECEIPT_PAGE)).await?;
-    let cursor = found.last().map_or(from, |(index, _)| index + 1);
-    let more = i64::try_from(found.len()) == Ok(RECEIPT_PAGE);
-    Ok(Json(ReceiptPage {
-        receipts: found.into_iter().map(|(_, envelope)| envelope).collect(),
-        cursor,
-        more,
-    }))
+    let app = app.into_inner();
+    let shared = Arc::clone(&app);
+    app.read(move |conn| {
+        let found = store::receipts(conn, &device, from, RECEIPT_PAGE)?;
+        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0))?;
+        let indexes: Vec<u64> = found.iter().map(|(index, _)| u64::try_from(*index).unwrap_or(0)).collect();
+        let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
+        Ok(Json(ReceiptPage {
+            cursor: found.last().map_or(from, |(index, _)| index + 1),
+            more: i64::try_from(found.len()) == Ok(RECEIPT_PAGE),
+            receipts: found.into_iter().map(|(_, envelope)| envelope).collect(),
+            log,
+            hashes,
+            paths,
+        }))
+    })
+    .await
+}
+
+/// Proofs near each other have most hashes in common: each is sent once.
+fn shared_hashes(proofs: Vec<Vec<Sha256>>) -> (Vec<Sha256>, Vec<Vec<usize>>) {
+    let mut places: BTreeMap<Sha256, usize> = BTreeMap::new();
+    let mut hashes = Vec::new();
+    let mut place = |hash: Sha256| {
+        *places.entry(hash.clone()).or_insert_with(|| {
+            hashes.push(hash);
+            hashes.len() - 1
+        })
+    };
+    let paths = proofs.into_iter().map(|proof| proof.into_iter().map(&mut place).collect()).collect();
+    (hashes, paths)
+}
+
+/// A proof that the record is in the log, for anybody to check offline: C2SP tlog-proof, its extra data
+/// being what opens the entry.
+#[utoipa::path(get, path = "/api/v1/records/{hash}/proof", params(("hash" = Sha256, Path)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem)))]
+async fn proof(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpResponse> {
+    actor.require(Permission::ReadVisits)?;
+    let app = app.into_inner();
+    let shared = Arc::clone(&app);
+    let proof = app
+        .read(move |conn| {
+            let stored = store::record(conn, &hash)?;
+            log::proof(conn, &shared.keys.log, stored.log_index)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(proof.text()))
 }
 
 /// The exact bytes that the device signed.

@@ -73,6 +73,7 @@ pub(super) fn take_in(
         authority,
         now,
         known: BTreeMap::new(),
+        roots: BTreeMap::new(),
         named: Vec::new(),
     };
     for ((judged, bytes), logged) in fresh.into_iter().zip(logged) {
@@ -115,6 +116,7 @@ struct Taker<'a> {
     authority: &'a SigningKey,
     now: Timestamp,
     known: BTreeMap<VisitId, Known>,
+    roots: BTreeMap<u64, Option<Sha256>>,
     named: Vec<Sha256>,
 }
 
@@ -212,6 +214,16 @@ impl Taker<'_> {
         Ok(())
     }
 
+    /// The log's root at a size, as far as the log goes; most records of a delivery ask for the same.
+    fn root_at(&mut self, size: u64) -> Result<Option<Sha256>> {
+        if !self.roots.contains_key(&size) {
+            let root =
+                if size <= log::head(self.conn)?.size { Some(log::root_at(self.conn, size)?) } else { None };
+            self.roots.insert(size, root);
+        }
+        Ok(self.roots.get(&size).cloned().flatten())
+    }
+
     fn observe(&mut self, judged: &Judged, record: &Record, visit: Option<&Visit>) -> Result<()> {
         let predecessor_held = match &record.prev {
             Some(prev) => store::is_held(self.conn, prev)?,
@@ -226,6 +238,10 @@ impl Taker<'_> {
             let fence = site.fence.as_ref().and_then(|fence| Fence::from_geojson(fence).ok());
             self.known.insert(visit.id.clone(), Known { fence });
         }
+        let root_at_anchor = match &record.anchor {
+            Some(anchor) => self.root_at(anchor.size)?,
+            None => None,
+        };
         let fence = visit.and_then(|visit| self.known.get(&visit.id)).and_then(|known| known.fence.as_ref());
         let key = self
             .enrolled
@@ -238,6 +254,7 @@ impl Taker<'_> {
             None => None,
         };
         let context = Context {
+            root_at_anchor: root_at_anchor.as_ref(),
             corrected: corrected.as_ref(),
             visit,
             fence,

@@ -3,6 +3,7 @@
 //! Nothing here refuses anything; a clock or a position that disagrees is written down as it is.
 
 use chrono::TimeDelta;
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::dossier::corrects;
 use endcheck_protocol::ids::UserId;
 use endcheck_protocol::place::{Fence, Position, Verdict, judge};
@@ -24,6 +25,8 @@ pub(super) struct Context<'a> {
     pub visit: Option<&'a Visit>,
     /// The record that this one says it corrects, where it is held.
     pub corrected: Option<&'a Record>,
+    /// The log's root at the size that the record's anchor names; absent where the log is shorter.
+    pub root_at_anchor: Option<&'a Sha256>,
     pub fence: Option<&'a Fence>,
     /// Whose device it is.
     pub holder: &'a UserId,
@@ -41,6 +44,7 @@ pub(super) fn observe(record: &Record, context: &Context<'_>) -> Vec<NewFinding>
     let mut found = Vec::new();
     chain(record, context, &mut found);
     correction(record, context, &mut found);
+    anchor(record, context, &mut found);
     enrolment(record, context, &mut found);
     assignment(record, context, &mut found);
     clock(record, context, &mut found);
@@ -86,6 +90,25 @@ fn correction(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
         summary: format!("It says that it corrects record {old}, {what}; both stand."),
         detail: json!({ "replaces": old }),
         explanations: "A second inspector meant to set the first one's record right.",
+        method: METHOD,
+    });
+}
+
+fn anchor(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
+    let Some(anchor) = &record.anchor else { return };
+    let summary = match context.root_at_anchor {
+        Some(root) if *root == anchor.root => return,
+        Some(_) => {
+            format!("The log it was made after has another root at {} entries than ours.", anchor.size)
+        }
+        None => format!("The log it was made after had {} entries, more than ours has now.", anchor.size),
+    };
+    found.push(NewFinding {
+        signal: "anchor-not-in-log",
+        weight: Weight::Contradiction,
+        summary,
+        detail: json!({ "anchor": anchor, "root_here": context.root_at_anchor }),
+        explanations: "Headquarters was restored from a backup after the device had synced.",
         method: METHOD,
     });
 }

@@ -125,8 +125,7 @@ fn settle(
         let subject = Subject { visit: file.visit.as_ref(), device: &file.device, record: &file.record };
         return findings::add(conn, subject, &finding, now);
     }
-    let subject =
-        Sha256::of_parts(&[&file.record.to_bytes(), &file.sha256.to_bytes(), &file.sealed_sha256.to_bytes()]);
+    let subject = Receipt::file_subject(&file.record, &file.sha256, &file.sealed_sha256);
     let logged = log::append(conn, EntryKind::FileReceipt, &subject, now)?;
     let receipt = Receipt::File {
         device: file.device.clone(),

@@ -1,49 +1,26 @@
 //! The append-only log: one entry for each thing that must not vanish.
 //!
 //! An entry is a salted commitment, so it can be shown to anybody without saying anything; the salt
-//! stays here. Append it last in a transaction: the head row is locked from then to the commit.
+//! stays here. Append it last in a transaction: the head row is locked from then to the commit. A
+//! checkpoint is signed from the committed head alone, so no size ever has two roots.
 
+mod http;
 mod store;
+mod tree;
 
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::merkle::{CompactRange, leaf_hash};
+use endcheck_protocol::merkle::{CompactRange, TILE_WIDTH, leaf_hash};
 use endcheck_protocol::record::Anchor;
+use endcheck_protocol::sync::LogState;
 use endcheck_protocol::time::Timestamp;
-use serde::Serialize;
+use endcheck_protocol::tlog::{Checkpoint, LogEntry, LogSigner, Opening, TlogProof};
 
 use crate::db::Conn;
 use crate::error::{Error, Result};
 
-/// What kind of thing an entry commits to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EntryKind {
-    Record,
-    FileReceipt,
-    Determination,
-    KeyEvent,
-}
-
-impl EntryKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Record => "record",
-            Self::FileReceipt => "file-receipt",
-            Self::Determination => "determination",
-            Self::KeyEvent => "key-event",
-        }
-    }
-}
-
-/// The bytes of an entry, in canonical form.
-#[derive(Serialize)]
-struct Entry {
-    schema: &'static str,
-    kind: EntryKind,
-    logged_at: Timestamp,
-    /// SHA-256(salt ‖ subject), the subject being a 32-byte SHA-256.
-    commitment: Sha256,
-}
+pub use endcheck_protocol::tlog::EntryKind;
+pub use http::routes;
+pub use tree::{consistency, prove, root_at};
 
 /// Where an entry stands, and the salt that opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +67,8 @@ pub fn append_all(
     for subject in subjects {
         let mut salt = [0_u8; 32];
         getrandom::fill(&mut salt).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-        let commitment = Sha256::of_parts(&[&salt, &subject.to_bytes()]);
-        let entry = Entry { schema: "endcheck-log-entry-1", kind, logged_at: now, commitment };
-        let bytes = endcheck_protocol::canonical::write(&entry).map_err(|e| Error::Internal(e.into()))?;
+        let entry = LogEntry::new(kind, now, &salt, subject);
+        let bytes = entry.to_bytes().map_err(|e| Error::Internal(e.into()))?;
         let leaf = leaf_hash(&bytes);
         let salt = hex::encode(salt);
         store::insert(
@@ -107,7 +83,9 @@ pub fn append_all(
                 logged_at: now,
             },
         )?;
-        range.push(leaf);
+        for (level, position, root) in range.push(leaf) {
+            store::insert_node(conn, level, position, &root)?;
+        }
         logged.push(Logged { index: size, salt, at: now });
         size += 1;
     }
@@ -127,7 +105,63 @@ pub fn head(conn: &mut Conn) -> Result<Anchor> {
     Ok(Anchor { size, root: range.root() })
 }
 
-/// Recomputes the whole log from its entries and compares it with the head.
+/// The present checkpoint, signed.
+///
+/// # Errors
+/// When the database fails.
+pub fn checkpoint(conn: &mut Conn, signer: &LogSigner) -> Result<String> {
+    let Anchor { size, root } = head(conn)?;
+    Ok(Checkpoint::signed(size, root, signer))
+}
+
+/// The present size and checkpoint, and that it continues the log of `known` entries.
+///
+/// # Errors
+/// When the database fails.
+pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64) -> Result<(u64, LogState)> {
+    let head = head(conn)?;
+    let consistency = if known <= head.size { consistency(conn, known, head.size)? } else { Vec::new() };
+    Ok((head.size, LogState { checkpoint: Checkpoint::signed(head.size, head.root, signer), consistency }))
+}
+
+/// A proof that the entry at `index` is in the log, with what opens it.
+///
+/// # Errors
+/// When there is no such entry or the database fails.
+pub fn proof(conn: &mut Conn, signer: &LogSigner, index: i64) -> Result<TlogProof> {
+    let (entry, salt, subject) = store::opening(conn, index)?;
+    let entry = LogEntry::read(&entry).map_err(|e| Error::Internal(e.into()))?;
+    let opening = Opening { entry, salt, subject };
+    let extra = endcheck_protocol::canonical::write(&opening).map_err(|e| Error::Internal(e.into()))?;
+    let index = u64::try_from(index).unwrap_or(0);
+    let Anchor { size, root } = head(conn)?;
+    let hashes = prove(conn, &[index], size)?.pop().unwrap_or_default();
+    let checkpoint = Checkpoint::signed(size, root, signer);
+    Ok(TlogProof { extra: Some(extra), index, hashes, checkpoint })
+}
+
+/// Fills in the roots of tiles that were completed before they were stored.
+///
+/// # Errors
+/// When the database fails.
+pub fn complete_nodes(conn: &mut Conn) -> Result<()> {
+    let (size, _) = store::lock_head(conn)?;
+    let tiles = u64::try_from(size).unwrap_or(0) / TILE_WIDTH;
+    if tiles == 0 || store::node(conn, 1, tiles - 1)?.is_some() {
+        return Ok(());
+    }
+    let mut range = CompactRange::default();
+    for leaf in store::leaves(conn)? {
+        for (level, position, root) in range.push(leaf) {
+            if store::node(conn, level, position)?.is_none() {
+                store::insert_node(conn, level, position, &root)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Recomputes the whole log from its entries and compares it with the head and the stored tiles.
 ///
 /// # Errors
 /// Names the first entry that is missing or does not hash to its leaf, or the head that differs.
@@ -141,7 +175,11 @@ pub fn verify(conn: &mut Conn) -> Result<Anchor> {
         if leaf_hash(&entry) != leaf {
             return broken("does not hash to its leaf");
         }
-        range.push(leaf);
+        for (level, position, root) in range.push(leaf) {
+            if store::node(conn, level, position)?.as_ref() != Some(&root) {
+                return broken("completes a tile whose stored root differs");
+            }
+        }
     }
     let head = head(conn)?;
     if head.size != range.size() || head.root != range.root() {

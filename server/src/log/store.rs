@@ -5,7 +5,7 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 
 use crate::db::Conn;
-use crate::db::schema::{log_entries, log_head};
+use crate::db::schema::{log_entries, log_head, log_nodes};
 use crate::error::{Error, Result};
 
 #[derive(Insertable)]
@@ -56,4 +56,60 @@ pub(super) fn entries(conn: &mut Conn) -> Result<Vec<(i64, Vec<u8>, Sha256)>> {
         .select((log_entries::idx, log_entries::entry, log_entries::leaf_hash))
         .order(log_entries::idx)
         .load(conn)?)
+}
+
+/// Leaf hashes in order.
+pub(super) fn leaves(conn: &mut Conn) -> Result<Vec<Sha256>> {
+    Ok(log_entries::table.select(log_entries::leaf_hash).order(log_entries::idx).load(conn)?)
+}
+
+/// The hashes of a tile level from `start` up to `end`; fewer where the log is shorter.
+pub(super) fn hashes(conn: &mut Conn, level: u32, start: i64, end: i64) -> Result<Vec<Sha256>> {
+    Ok(if level == 0 {
+        log_entries::table
+            .filter(log_entries::idx.ge(start).and(log_entries::idx.lt(end)))
+            .select(log_entries::leaf_hash)
+            .order(log_entries::idx)
+            .load(conn)?
+    } else {
+        log_nodes::table
+            .filter(log_nodes::level.eq(i64::from(level)))
+            .filter(log_nodes::position.ge(start).and(log_nodes::position.lt(end)))
+            .select(log_nodes::hash)
+            .order(log_nodes::position)
+            .load(conn)?
+    })
+}
+
+/// The bytes of entries from `start` up to `end`.
+pub(super) fn bytes(conn: &mut Conn, start: i64, end: i64) -> Result<Vec<Vec<u8>>> {
+    Ok(log_entries::table
+        .filter(log_entries::idx.ge(start).and(log_entries::idx.lt(end)))
+        .select(log_entries::entry)
+        .order(log_entries::idx)
+        .load(conn)?)
+}
+
+pub(super) fn node(conn: &mut Conn, level: u32, position: u64) -> Result<Option<Sha256>> {
+    let position = i64::try_from(position).unwrap_or(i64::MAX);
+    Ok(log_nodes::table.find((i64::from(level), position)).select(log_nodes::hash).first(conn).optional()?)
+}
+
+pub(super) fn insert_node(conn: &mut Conn, level: u32, position: u64, hash: &Sha256) -> Result<()> {
+    diesel::insert_into(log_nodes::table)
+        .values((
+            log_nodes::level.eq(i64::from(level)),
+            log_nodes::position.eq(i64::try_from(position).unwrap_or(i64::MAX)),
+            log_nodes::hash.eq(hash),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// An entry's bytes, its salt and what it commits to.
+pub(super) fn opening(conn: &mut Conn, index: i64) -> Result<(Vec<u8>, String, Sha256)> {
+    Ok(log_entries::table
+        .find(index)
+        .select((log_entries::entry, log_entries::salt, log_entries::subject))
+        .first(conn)?)
 }

@@ -1,7 +1,18 @@
-//! RFC 6962 tree hashing: leaf and node hashes, and the compact range that appends to a tree of
-//! any size while keeping only the roots of its full subtrees.
+//! RFC 6962 tree hashing: leaf and node hashes, the compact range that appends to a tree of any size
+//! while keeping only the roots of its full subtrees, and proofs about trees.
+
+mod proof;
 
 use crate::digest::Sha256;
+
+pub use proof::{
+    ProofError, Tiles, TreeError, consistency, inclusion, root, verify_consistency, verify_inclusion,
+};
+
+/// Levels of the tree between two levels of stored hashes: a tile is 2^8 hashes wide (C2SP tlog-tiles).
+pub const TILE_HEIGHT: u32 = 8;
+/// Hashes in a full tile.
+pub const TILE_WIDTH: u64 = 1 << TILE_HEIGHT;
 
 /// SHA-256(0x00 ‖ entry).
 #[must_use]
@@ -39,17 +50,23 @@ impl CompactRange {
         &self.roots
     }
 
-    /// Appends a leaf.
-    pub fn push(&mut self, leaf: Sha256) {
+    /// Appends a leaf. Gives back the roots of the tiles that it completes: level (1 for a tile of
+    /// leaves), position within the level, root.
+    pub fn push(&mut self, leaf: Sha256) -> Vec<(u32, u64, Sha256)> {
         let mut node = leaf;
+        let mut completed = Vec::new();
         // Each trailing one bit of the old size is a full subtree that the new leaf completes.
-        for _ in 0..self.size.trailing_ones() {
+        for height in 1..=self.size.trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 node = node_hash(&left, &node);
+            }
+            if height % TILE_HEIGHT == 0 {
+                completed.push((height / TILE_HEIGHT, self.size >> height, node.clone()));
             }
         }
         self.roots.push(node);
         self.size += 1;
+        completed
     }
 
     /// The tree head: SHA-256 of nothing for the empty tree.

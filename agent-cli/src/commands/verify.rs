@@ -1,0 +1,105 @@
+//! `verify`: checks records, receipts and log proofs offline, under the verifier's own policy. Needs no
+//! store, no network and no configuration.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use endcheck_protocol::tlog::Policy;
+use serde::Serialize;
+
+use crate::cli::Verify;
+use crate::refusal::ExitStatus;
+use crate::ui::Ui;
+use crate::verify::{self, Check, Outcome, Papers};
+
+/// No paper is larger.
+const MAX_PAPER_BYTES: u64 = 1024 * 1024;
+
+#[derive(Serialize)]
+struct Summary {
+    verdict: Outcome,
+    holds: usize,
+    failed: usize,
+    not_checked: usize,
+}
+
+pub(super) fn run(command: &Verify, ui: &Ui<'_>) -> ExitStatus {
+    let read = read_policy(&command.policy).and_then(|policy| Ok((policy, papers(&command.papers)?)));
+    let (policy, papers) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            ui.failure(&error);
+            return ExitStatus::VERIFY_MISUSE;
+        }
+    };
+    let checks = verify::verify(&papers, &policy);
+    for check in &checks {
+        ui.report(check, || line(check));
+    }
+    let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
+    let summary = Summary {
+        verdict: verify::verdict(&checks),
+        holds: count(Outcome::Holds),
+        failed: count(Outcome::Failed),
+        not_checked: count(Outcome::NotChecked),
+    };
+    ui.report(&summary, || closing(&summary));
+    match summary.verdict {
+        Outcome::Holds => ExitStatus::Success,
+        Outcome::Failed => ExitStatus::Refused,
+        Outcome::NotChecked => ExitStatus::VERIFY_NOT_CHECKED,
+    }
+}
+
+fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
+    Policy::read(&text).with_context(|| format!("the policy {}", path.display()))
+}
+
+/// The files named, and those in the folders named.
+fn papers(paths: &[PathBuf]) -> anyhow::Result<Papers> {
+    let mut papers = Papers::default();
+    for path in paths {
+        let cannot = || format!("{} cannot be read", path.display());
+        let mut files = vec![path.clone()];
+        if path.is_dir() {
+            let entries = fs::read_dir(path).with_context(cannot)?;
+            files = entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<std::io::Result<_>>()
+                .with_context(cannot)?;
+            files.retain(|file| file.is_file());
+            files.sort();
+        }
+        for file in files {
+            let cannot = || format!("{} cannot be read", file.display());
+            let mut bytes = Vec::new();
+            let opened = fs::File::open(&file).with_context(cannot)?;
+            opened.take(MAX_PAPER_BYTES).read_to_end(&mut bytes).with_context(cannot)?;
+            papers.add(file.display().to_string(), &bytes);
+        }
+    }
+    Ok(papers)
+}
+
+fn line(check: &Check) -> String {
+    let outcome = match check.outcome {
+        Outcome::Holds => "holds      ",
+        Outcome::NotChecked => "not checked",
+        Outcome::Failed => "FAILED     ",
+    };
+    format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence)
+}
+
+fn closing(summary: &Summary) -> String {
+    let Summary { verdict, holds, failed, not_checked } = summary;
+    let verdict = match verdict {
+        Outcome::Holds => "Everything holds",
+        Outcome::Failed => "NOT everything holds",
+        Outcome::NotChecked => "What was checked holds, but not everything could be checked",
+    };
+    format!("{verdict}: {holds} hold, {failed} failed, {not_checked} not checked.")
+}
