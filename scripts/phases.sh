@@ -2,7 +2,7 @@
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
-target=${CARGO_TARGET_DIR:-target}
+target=$(cargo metadata --format-version 1 --no-deps --locked --offline | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 started_at=$SECONDS
 phases=()
 

@@ -52,10 +52,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `target/bench` of the workspace, or the same in `CARGO_TARGET_DIR`.
+/// `bench` in the folder that cargo builds into, wherever that is: this program is in its `release`.
 fn results_folder() -> anyhow::Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| endcheck_tests::workspace_root().join("target"), PathBuf::from);
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("the bench is in a build folder")?;
     let folder = target.join("bench");
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
