@@ -349,6 +349,7 @@ diesel::table! {
         weight -> Text,
         summary -> Text,
         detail -> Text,
+        uncertainty -> Text,
         explanations -> Text,
         method -> Text,
         created_at -> Timestamp,

@@ -11,7 +11,8 @@ use endcheck_protocol::record::Act;
 use endcheck_protocol::time::Timestamp;
 use serde_json::json;
 
-use super::findings::{self, NewFinding, Subject, Weight};
+use super::findings::{self, EXACT, NewFinding, Subject, Weight};
+use super::flags;
 use super::store::{self, StoredFile};
 use super::thumbnail::{self, NoThumbnail};
 use crate::app::App;
@@ -132,7 +133,8 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
                     signal: "photo-does-not-decode",
                     weight: Weight::Contradiction,
                     summary: format!("Headquarters cannot read the photo that the device took in: {refusal}"),
-                    detail: json!({ "problem": refusal.to_string() }),
+                    values: json!({ "problem": refusal.to_string() }),
+                    uncertainty: EXACT.to_owned(),
                     explanations: "The agent that took it in is newer, or accepted what this server does not read.",
                     method: METHOD,
                 }],
@@ -145,21 +147,13 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
             signal: "facts-differ",
             weight: Weight::Contradiction,
             summary: "The record says other things of the photo than the photo itself.".to_owned(),
-            detail: json!({ "record": declared, "photo": facts }),
+            values: json!({ "record": declared, "photo": facts }),
+            uncertainty: EXACT.to_owned(),
             explanations: "Agent and server are of different versions and read photos differently.",
             method: METHOD,
         });
     }
-    for flag in facts.flags_at(now) {
-        findings.push(NewFinding {
-            signal: flag.code(),
-            weight: Weight::Info,
-            summary: flag.why().to_owned(),
-            detail: json!({ "flag": flag.code() }),
-            explanations: flag.innocent_explanation(),
-            method: METHOD,
-        });
-    }
+    findings.extend(flags::flagged(&facts, now));
     let thumbnail =
         match thumbnail::make(content, facts.format, (facts.width, facts.height), facts.orientation) {
             Ok(jpeg) => Some(jpeg),
@@ -168,7 +162,8 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
                 signal: "pixels-do-not-decode",
                 weight: Weight::Look,
                 summary: format!("The photo is kept as signed, but its pixels do not decode: {problem}."),
-                detail: json!({ "problem": problem }),
+                values: json!({ "problem": problem }),
+                uncertainty: EXACT.to_owned(),
                 explanations: "The file was damaged in the camera or on its card, before it was taken in.",
                 method: METHOD,
             });
@@ -186,7 +181,8 @@ fn not_checked(why: String) -> NewFinding {
     NewFinding {
         signal: "pixels-not-checked",
         weight: Weight::Info,
-        detail: json!({ "why": why }),
+        values: json!({ "why": why }),
+        uncertainty: "nothing was measured".to_owned(),
         summary: why,
         explanations: "Nothing is said about this photo's pixels, neither good nor bad.",
         method: METHOD,

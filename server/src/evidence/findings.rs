@@ -1,5 +1,6 @@
 //! Findings: what headquarters noticed, with values and innocent explanations. Inserted, never
-//! edited; none of them decides anything.
+//! edited; none of them decides anything. A method that learns more gets a new version, and adds
+//! findings beside the old ones.
 
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
@@ -34,6 +35,9 @@ impl Weight {
     }
 }
 
+/// The uncertainty of what compares exact bytes or counts.
+pub(super) const EXACT: &str = "none: exact bytes are compared";
+
 /// Something that headquarters noticed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Finding {
@@ -41,6 +45,11 @@ pub struct Finding {
     pub weight: Weight,
     /// One sentence, values included.
     pub summary: String,
+    /// What was compared, by name; units stand in the names.
+    #[schema(value_type = Object)]
+    pub values: serde_json::Value,
+    /// How far off the values may be; empty on findings made before this was kept.
+    pub uncertainty: String,
     /// How it can be so without anybody meaning harm.
     pub explanations: String,
     /// Method and version that found it.
@@ -55,8 +64,10 @@ pub(super) struct NewFinding {
     pub signal: &'static str,
     pub weight: Weight,
     pub summary: String,
-    /// The values as JSON.
-    pub detail: serde_json::Value,
+    /// What was compared, by name; units stand in the names.
+    pub values: serde_json::Value,
+    /// How far off the values may be, in words with numbers; [`EXACT`] where bytes are compared.
+    pub uncertainty: String,
     pub explanations: &'static str,
     /// Method and version.
     pub method: &'static str,
@@ -83,7 +94,8 @@ pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, n
                 findings::signal.eq(finding.signal),
                 findings::weight.eq(finding.weight.as_str()),
                 findings::summary.eq(&finding.summary),
-                findings::detail.eq(finding.detail.to_string()),
+                findings::detail.eq(finding.values.to_string()),
+                findings::uncertainty.eq(&finding.uncertainty),
                 findings::explanations.eq(finding.explanations),
                 findings::method.eq(finding.method),
                 findings::created_at.eq(now),
@@ -101,6 +113,8 @@ struct FindingRow {
     signal: String,
     weight: String,
     summary: String,
+    detail: String,
+    uncertainty: String,
     explanations: String,
     method: String,
     record_hash: Option<Sha256>,
@@ -123,6 +137,8 @@ pub(super) fn of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Finding>>
             },
             signal: row.signal,
             summary: row.summary,
+            values: serde_json::from_str(&row.detail).unwrap_or_default(),
+            uncertainty: row.uncertainty,
             explanations: row.explanations,
             method: row.method,
             record: row.record_hash,

@@ -7,6 +7,7 @@
 mod chain;
 mod examine;
 mod findings;
+mod flags;
 mod http;
 mod intake;
 mod judge;

@@ -13,7 +13,7 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{Visit, VisitState};
 use serde_json::json;
 
-use super::findings::{NewFinding, Weight};
+use super::findings::{EXACT, NewFinding, Weight};
 
 const METHOD: &str = "intake-1";
 
@@ -58,7 +58,8 @@ fn chain(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
             signal: "chain-fork",
             weight: Weight::Contradiction,
             summary: format!("The device signed more than one record with the number {}.", record.seq),
-            detail: json!({ "seq": record.seq }),
+            values: json!({ "seq": record.seq }),
+            uncertainty: EXACT.to_owned(),
             explanations: "The device's storage was restored from a backup, or copied to a replacement.",
             method: METHOD,
         });
@@ -68,7 +69,8 @@ fn chain(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
             signal: "chain-gap",
             weight: Weight::Look,
             summary: format!("The record before number {} was not held when it came in.", record.seq),
-            detail: json!({ "seq": record.seq, "prev": record.prev }),
+            values: json!({ "seq": record.seq, "prev": record.prev }),
+            uncertainty: EXACT.to_owned(),
             explanations: "The earlier record was handed in by another way and is still under way.",
             method: METHOD,
         });
@@ -88,7 +90,8 @@ fn correction(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
         signal: "correction-does-not-count",
         weight: Weight::Look,
         summary: format!("It says that it corrects record {old}, {what}; both stand."),
-        detail: json!({ "replaces": old }),
+        values: json!({ "replaces": old }),
+        uncertainty: EXACT.to_owned(),
         explanations: "A second inspector meant to set the first one's record right.",
         method: METHOD,
     });
@@ -107,7 +110,8 @@ fn anchor(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
         signal: "anchor-not-in-log",
         weight: Weight::Contradiction,
         summary,
-        detail: json!({ "anchor": anchor, "root_here": context.root_at_anchor }),
+        values: json!({ "anchor": anchor, "root_here": context.root_at_anchor }),
+        uncertainty: EXACT.to_owned(),
         explanations: "Headquarters was restored from a backup after the device had synced.",
         method: METHOD,
     });
@@ -123,7 +127,8 @@ fn enrolment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>
                 "By the device's clock it was made at {signed_at}, after the device's certificate ended at {}.",
                 context.certificate_expires_at
             ),
-            detail: json!({ "device_at": signed_at, "expires_at": context.certificate_expires_at }),
+            values: json!({ "device_at": signed_at, "expires_at": context.certificate_expires_at }),
+            uncertainty: "the device's clock is believed as it is".to_owned(),
             explanations: "The device was out of reach for long and could not renew.",
             method: METHOD,
         });
@@ -140,7 +145,8 @@ fn enrolment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>
                 key.first_day,
                 key.last_day
             ),
-            detail: json!({ "device_at": signed_at, "first_day": key.first_day, "last_day": key.last_day }),
+            values: json!({ "device_at": signed_at, "first_day": key.first_day, "last_day": key.last_day }),
+            uncertainty: "the device's clock is believed as it is".to_owned(),
             explanations: "The device's clock was set wrongly.",
             method: METHOD,
         });
@@ -154,7 +160,8 @@ fn assignment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
                 signal: "unknown-visit",
                 weight: Weight::Look,
                 summary: format!("It names the visit {visit}, which headquarters does not know."),
-                detail: json!({ "visit": visit }),
+                values: json!({ "visit": visit }),
+                uncertainty: EXACT.to_owned(),
                 explanations: "The record was made against another server of the authority.",
                 method: METHOD,
             });
@@ -166,7 +173,8 @@ fn assignment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
             signal: "not-assigned",
             weight: Weight::Look,
             summary: "It was made by somebody whom the visit is not assigned to.".to_owned(),
-            detail: json!({ "assigned": visit.inspector, "holder": context.holder }),
+            values: json!({ "assigned": visit.inspector, "holder": context.holder }),
+            uncertainty: EXACT.to_owned(),
             explanations: "The visit was reassigned while the device had no network, or two inspectors went.",
             method: METHOD,
         });
@@ -176,7 +184,8 @@ fn assignment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
             signal: "visit-over",
             weight: Weight::Look,
             summary: format!("It came in when the visit was already {}.", visit.state),
-            detail: json!({ "state": visit.state }),
+            values: json!({ "state": visit.state }),
+            uncertainty: EXACT.to_owned(),
             explanations: "The device learnt of it late, or a second inspector's records follow the lead's.",
             method: METHOD,
         });
@@ -192,7 +201,8 @@ fn assignment(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding
                 "By the device's clock it was made at {made_at}, outside the window {} to {}.",
                 visit.window_start_at, visit.window_end_at
             ),
-            detail: json!({ "device_at": made_at, "start": visit.window_start_at, "end": visit.window_end_at }),
+            values: json!({ "device_at": made_at, "start": visit.window_start_at, "end": visit.window_end_at }),
+            uncertainty: "the device's clock is believed as it is; 1 h on each side is let pass".to_owned(),
             explanations: "The visit ran late or early by agreement; the device's clock is wrong.",
             method: METHOD,
         });
@@ -209,7 +219,8 @@ fn clock(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
                 "The device's clock was {} s ahead of headquarters' when the record came in.",
                 ahead.num_seconds()
             ),
-            detail: json!({ "device_at": record.clock.device_at, "received_at": context.received_at }),
+            values: json!({ "device_at": record.clock.device_at, "received_at": context.received_at }),
+            uncertainty: "the server's clock is taken as right; up to 5 min ahead is let pass".to_owned(),
             explanations: "The device's clock was set by hand.",
             method: METHOD,
         });
@@ -221,7 +232,8 @@ fn clock(record: &Record, context: &Context<'_>, found: &mut Vec<NewFinding>) {
                 signal: "clock-against-satellites",
                 weight: Weight::Look,
                 summary: format!("Device clock and satellite time are {} s apart.", apart.num_seconds()),
-                detail: json!({ "device_at": record.clock.device_at, "gnss_at": gnss_at }),
+                values: json!({ "device_at": record.clock.device_at, "gnss_at": gnss_at }),
+                uncertainty: "the fix may have been old when it was used; up to 5 min is let pass".to_owned(),
                 explanations: "The fix was old when it was used, or the device's clock was set by hand.",
                 method: METHOD,
             });
@@ -252,7 +264,8 @@ fn outside(signal: &'static str, what: &str, verdict: &Verdict) -> NewFinding {
         signal,
         weight: Weight::Look,
         summary: format!("{what} {verdict}."),
-        detail: json!(verdict),
+        values: json!(verdict),
+        uncertainty: "the accuracy that the source stated, or 50 m where it stated none".to_owned(),
         explanations: "Satellite positions drift by tens of metres between buildings; the photo may be taken from \
                        outside the fence on purpose; the declared fence may be wrong.",
         method: METHOD,

@@ -118,7 +118,8 @@ fn settle(
             signal: "file-does-not-open",
             weight: Weight::Contradiction,
             summary: format!("The file arrived as signed but does not open to what was signed: {problem}."),
-            detail: json!({ "sealed_sha256": file.sealed_sha256, "sha256": file.sha256, "problem": problem }),
+            values: json!({ "sealed_sha256": file.sealed_sha256, "sha256": file.sha256, "problem": problem }),
+            uncertainty: findings::EXACT.to_owned(),
             explanations: "A fault of the device's storage between reading the file and sealing it.",
             method: "settle-1",
         };

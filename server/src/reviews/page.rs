@@ -140,6 +140,17 @@ impl VisitPage {
         groups
     }
 
+    /// What a finding compared, name by name.
+    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
+    fn values(&self, finding: &Finding) -> Vec<(String, String)> {
+        let Some(values) = finding.values.as_object() else { return Vec::new() };
+        let plain = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        values.iter().map(|(name, value)| (name.replace('_', " "), plain(value))).collect()
+    }
+
     fn problems(&self) -> Vec<String> {
         match &self.refusal {
             None => Vec::new(),
