@@ -153,7 +153,7 @@ impl Envelope {
 }
 
 /// DSSE v1 PAE: `DSSEv1 SP len(type) SP type SP len(payload) SP payload`.
-fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("DSSEv1 {} {} {} ", payload_type.len(), payload_type, payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
     bytes

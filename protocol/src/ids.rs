@@ -123,6 +123,10 @@ ids! {
     DeterminationId,
     /// A finding.
     FindingId,
+    /// Something that headquarters noted in the ledger.
+    NoteId,
+    /// An export of a visit's evidence.
+    ExportId,
     /// A version of a checklist template.
     TemplateId,
     /// A tus upload.

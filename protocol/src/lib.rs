@@ -5,17 +5,21 @@
 //! and headquarters must take alike (is this checklist complete? is this point inside the fence?
 //! what does this photo say?) lives here once too.
 
+pub mod bag;
 pub mod canonical;
 pub mod checklist;
+pub mod determination;
 pub mod digest;
 pub mod dossier;
 pub mod envelope;
 pub mod ids;
+pub mod ledger;
 pub mod merkle;
 pub mod photo;
 pub mod place;
 pub mod problem;
 pub mod record;
+pub mod selftest;
 pub mod sync;
 pub mod time;
 pub mod tlog;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::checklist::{Answer, ItemStatus, QuestionId, VisitOutcome};
 use crate::digest::Sha256;
 use crate::ids::{DeviceId, ItemId, SiteId, VisitId};
+use crate::merkle::{CompactRange, leaf_hash};
 use crate::photo::PhotoFacts;
 use crate::place::Fix;
 use crate::time::Timestamp;
@@ -156,6 +157,9 @@ pub enum Act {
         missing: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// Every record that this device made of the visit until then, in the order of their numbers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contents: Option<Contents>,
     },
     /// The wall clock moved against the monotonic clock within one boot.
     ClockSet {
@@ -167,6 +171,29 @@ pub enum Act {
         to: String,
         reason: String,
     },
+}
+
+/// A list of records in an order that is agreed: none can be left out, added or exchanged later without
+/// that its root shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Contents {
+    pub records: u64,
+    /// RFC 6962 tree head over the envelopes' 32-byte hashes.
+    pub root: Sha256,
+}
+
+impl Contents {
+    /// The records of these hashes.
+    #[must_use]
+    pub fn of<'a>(hashes: impl IntoIterator<Item = &'a Sha256>) -> Self {
+        let mut range = CompactRange::default();
+        for hash in hashes {
+            range.push(leaf_hash(&hash.to_bytes()));
+        }
+        Self { records: range.size(), root: range.root() }
+    }
 }
 
 /// A file sealed on the device.

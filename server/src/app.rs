@@ -22,8 +22,8 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, db, evidence, import, log, pages, parties, reviews, shipments, sites,
-    uploads, visits,
+    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews,
+    shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -198,8 +198,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(checklists::routes)
         .configure(visits::routes)
         .configure(uploads::routes)
+        .configure(custody::routes)
         .configure(evidence::routes)
         .configure(reviews::routes)
+        .configure(exports::routes)
         .configure(pages::routes)
         .service(resource("/healthz").get(async || "ok\n"))
         .service(resource("/readyz").get(ready))
@@ -235,8 +237,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
         uploads::ApiDoc::openapi(),
+        custody::ApiDoc::openapi(),
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
+        exports::ApiDoc::openapi(),
     ] {
         document.merge(slice);
     }

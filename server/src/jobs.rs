@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::shipments::{self, Arrival};
 use crate::visits::{self, TickOutcome};
-use crate::{checks, evidence, idempotency};
+use crate::{checks, custody, evidence, idempotency};
 
 /// What one tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -39,6 +39,7 @@ pub async fn tick(app: &Arc<App>) -> Result<Ticked> {
     app.write(move |conn| idempotency::forget_before(conn, now.plus(-TimeDelta::days(1)))).await?;
     evidence::sweep(app).await?;
     evidence::examine_due(app).await?;
+    app.write(move |conn| custody::commit(conn, now)).await?;
     Ok(Ticked { visits, routine_checks_opened, uploads_expired })
 }
 
@@ -90,6 +91,9 @@ fn due_after(arrived_on: NaiveDate, days: u32) -> Timestamp {
 /// also the time from one look to the next.
 const PART_LEFT_AFTER: Duration = Duration::from_secs(3600);
 
+/// From one batch of custody notes to the next.
+const CUSTODY_EVERY: Duration = Duration::from_secs(5);
+
 /// Starts the scheduler, the examiner and the sweep of the file store; they end with the process.
 ///
 /// # Errors
@@ -133,6 +137,16 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
                 Err(error) => tracing::error!(%error, "the sweep of the file store ended"),
             }
             tokio::time::sleep(PART_LEFT_AFTER).await;
+        }
+    });
+    let shared = Arc::clone(app);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(CUSTODY_EVERY).await;
+            let now = shared.clock.now();
+            if let Err(error) = shared.write(move |conn| custody::commit(conn, now)).await {
+                tracing::error!(%error, "notes of custody wait for the next batch");
+            }
         }
     });
     Ok(scheduler)

@@ -1,21 +1,24 @@
 //! The headquarters of Endcheck.
 //!
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
-//! `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
+//! `custody`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
 //! `import`, `jobs`, `pages`) that wires them.
 
 pub mod accounts;
 pub mod app;
+pub mod audit;
 pub mod body;
 pub mod checklists;
 pub mod checks;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod custody;
 pub mod db;
 pub mod error;
 pub mod evidence;
+pub mod exports;
 pub mod files;
 pub mod idempotency;
 pub mod import;

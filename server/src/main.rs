@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use age::secrecy::ExposeSecret as _;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use endcheck_protocol::ids::VisitId;
 use endcheck_server::accounts::{self, Role};
 use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
-use endcheck_server::{db, import, jobs};
+use endcheck_server::exports::{self, ExportVisit, Exporter};
+use endcheck_server::{audit, db, import, jobs};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -34,6 +36,28 @@ enum Command {
     Migrate,
     /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file.
     Import { kind: import::Kind, file: PathBuf },
+    /// Write the evidence of a visit as a bag that proves itself: a tar archive.
+    Export {
+        /// The visit's id.
+        visit: VisitId,
+        /// The archive to write; an existing file is never overwritten.
+        #[arg(long)]
+        out: PathBuf,
+        /// Why; goes into the ledger.
+        #[arg(long)]
+        why: String,
+        /// What the first so many entries of the log commit to; by default everything until now.
+        #[arg(long, value_name = "ENTRIES")]
+        as_of: Option<u64>,
+        /// Redacted files in place of the originals that have one.
+        #[arg(long)]
+        redacted: bool,
+        /// age recipient to seal the archive to; may be given several times.
+        #[arg(long = "recipient", value_name = "AGE1…")]
+        recipients: Vec<String>,
+    },
+    /// Check every row that the log commits to against the log.
+    Verify,
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
@@ -87,6 +111,17 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print(&said);
             Ok(())
         }
+        Command::Export { visit, out, why, as_of, redacted, recipients } => {
+            let command = ExportVisit { visit, why, as_of, redacted, recipients };
+            print(&export(config, &command, &out)?);
+            Ok(())
+        }
+        Command::Verify => {
+            let audit = audit::run(&mut *database(&config)?.get()?).map_err(told)?;
+            print(&audit.told());
+            anyhow::ensure!(audit.holds(), "what is stored is not what the log commits to");
+            Ok(())
+        }
         Command::User(UserCommand::Add { login, name, roles }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
@@ -109,6 +144,35 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Writes a visit's bag into a new file; answers what was written.
+fn export(config: Config, command: &ExportVisit, out: &Path) -> anyhow::Result<String> {
+    let app = App::open(config, Clock::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let target = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
+    let target = target.with_context(|| {
+        format!("{} cannot be made; an existing file is never overwritten", out.display())
+    })?;
+    let now = app.clock.now();
+    let written = exports::prepare(&mut *app.pool.get()?, &app, Exporter::CommandLine, command, now)
+        .map_err(told)
+        .and_then(|prepared| {
+            let told = format!(
+                "{} written.\nBag {} shows the first {} entries of the log.",
+                out.display(),
+                prepared.sha256,
+                prepared.log_size
+            );
+            prepared.write(&app, runtime.handle(), std::io::BufWriter::new(&target))?;
+            target.sync_all()?;
+            Ok(told)
+        });
+    if written.is_err() {
+        // Half an archive would only mislead.
+        let _ = std::fs::remove_file(out);
+    }
+    written
 }
 
 /// The database, made and brought up to date where it must be.

@@ -108,7 +108,7 @@ fn an_inspector_sees_and_does_an_inspector_s_part() {
     for path in ["/api/v1/users", "/api/v1/devices", "/api/v1/shipments", "/api/v1/checks"] {
         iris.get(path).expect_problem(403, "not-permitted");
     }
-    iris.get(&format!("/api/v1/records/{}/envelope", "0".repeat(64))).expect_problem(403, "not-permitted");
+    iris.get(&format!("/api/v1/records/{}/envelope", "0".repeat(64))).expect_problem(404, "not-found");
     assert_eq!((office.dossier(&mine), office.server.check()), before, "nothing was written");
     // A person is not a device: only a device hands records in.
     let person = iris.with_header("endcheck-protocol", "1");

@@ -6,6 +6,8 @@ mod auth;
 #[cfg(test)]
 mod backup;
 #[cfg(test)]
+mod bag;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod hand;

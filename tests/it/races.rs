@@ -68,8 +68,10 @@ fn a_visit_that_is_closed_while_it_is_moved_is_closed_and_moved() {
     device.pull();
     let opened = device.add(task(visit.as_str()), Act::VisitOpen { method: VerificationMethod::InPerson });
     let outcome = VisitOutcome::NotLocated;
-    let closed =
-        device.add(task(visit.as_str()), Act::VisitClose { outcome, missing: Vec::new(), note: None });
+    let closed = device.add(
+        task(visit.as_str()),
+        Act::VisitClose { outcome, missing: Vec::new(), note: None, contents: None },
+    );
     let (actor, now, id) = (manager(&office), office.server.clock().now(), visit.clone());
     let moved = Change::Reschedule(RescheduleVisit {
         window_start: "2026-12-01T08:30".to_owned(),

@@ -11,7 +11,8 @@ use crate::hand::{HandDevice, task};
 use crate::office::{Office, PASSWORD, Person, add_user, text};
 
 const SHIPMENT: &str = "SH-2026-0101";
-const CLOSED: Act = Act::VisitClose { outcome: VisitOutcome::Partial, missing: Vec::new(), note: None };
+const CLOSED: Act =
+    Act::VisitClose { outcome: VisitOutcome::Partial, missing: Vec::new(), note: None, contents: None };
 const OPENED: Act = Act::VisitOpen { method: VerificationMethod::InPerson };
 
 /// A visit that `person` made and closed.

@@ -69,6 +69,7 @@ fn a_check_goes_from_a_shipment_to_a_determination() {
     let dossier = office.dossier(&visit);
     assert_dossier(&dossier);
     assert_photos(&office, &dossier);
+    let log_size = office.server.check();
 
     let made = office.determine(&visit, &favourable).expect_json(201);
     assert_eq!((&made["counts"], &made["log_index"]), (&json!(true), &json!(log_size)));

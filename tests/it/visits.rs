@@ -32,7 +32,8 @@ fn change_as(http: &Http, office: &Office, visit: &str, verb: &str) -> Answer {
     http.post(&format!("/api/v1/visits/{visit}/{verb}"), &body)
 }
 
-const CLOSED: Act = Act::VisitClose { outcome: VisitOutcome::Partial, missing: Vec::new(), note: None };
+const CLOSED: Act =
+    Act::VisitClose { outcome: VisitOutcome::Partial, missing: Vec::new(), note: None, contents: None };
 const OPENED: Act = Act::VisitOpen { method: VerificationMethod::InPerson };
 
 #[test]

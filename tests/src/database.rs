@@ -1,5 +1,7 @@
 //! A database of its own for each test, on either kind.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
 use endcheck_server::db::{self, Conn};
 
 use crate::postgres::Cluster;
@@ -79,6 +81,26 @@ impl TestDatabase {
             DatabaseKind::Sqlite => "pragma foreign_keys = off",
             DatabaseKind::Postgres => "set session_replication_role = replica",
         }
+    }
+
+    /// Takes away what keeps rows from being changed, as whoever owns the database can.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub fn remove_guards(&self, conn: &mut Conn) {
+        #[derive(diesel::QueryableByName)]
+        struct Trigger {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            name: String,
+        }
+        // On PostgreSQL they sleep together with the references.
+        if self.kind == DatabaseKind::Sqlite {
+            let all = diesel::sql_query("select name from sqlite_master where type = 'trigger'");
+            for trigger in all.load::<Trigger>(conn).expect("its triggers") {
+                conn.batch_execute(&format!("drop trigger {}", trigger.name)).expect("a trigger goes");
+            }
+        }
+        conn.batch_execute(self.without_references()).expect("the references sleep");
     }
 
     /// Undoes [`Self::without_references`].

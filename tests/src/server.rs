@@ -6,12 +6,13 @@ use std::thread::JoinHandle;
 
 use age::secrecy::ExposeSecret as _;
 use endcheck_server::app::{self, App};
+use endcheck_server::audit::{self, Audit};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
 use endcheck_server::db::Conn;
 use endcheck_server::error::Result;
-use endcheck_server::log;
 
+use crate::process::program;
 use crate::{DatabaseKind, Http, TestDatabase};
 
 /// A running server. It answers requests as [`Http`]; when it is dropped it stops, and the test
@@ -22,6 +23,7 @@ pub struct TestServer {
     handle: actix_web::dev::ServerHandle,
     thread: Option<JoinHandle<()>>,
     escrow: age::x25519::Identity,
+    damaged: bool,
     // Dropped last, in this order.
     database: TestDatabase,
     data: tempfile::TempDir,
@@ -60,7 +62,7 @@ impl TestServer {
         });
         let (handle, address) = starting.recv().expect("the server started");
         let http = Http::new(format!("http://{address}"));
-        Self { http, app: Some(app), handle, thread: Some(thread), escrow, database, data }
+        Self { http, app: Some(app), handle, thread: Some(thread), escrow, damaged: false, database, data }
     }
 
     #[must_use]
@@ -104,11 +106,39 @@ impl TestServer {
         self.app().connection()?.write(work)
     }
 
-    /// Asserts what must hold of every server at any time: its log verifies. Returns the log's size.
+    /// Asserts what must hold of every server at any time: its log verifies, and every row that the log
+    /// commits to is what it commits to. Returns the log's size.
     #[track_caller]
     pub fn check(&self) -> u64 {
+        let audit = self.audit();
+        assert!(audit.holds(), "{}", audit.told());
+        audit.entries
+    }
+
+    /// What an audit finds.
+    #[track_caller]
+    #[must_use]
+    pub fn audit(&self) -> Audit {
         let mut conn = self.app().connection().expect("a connection");
-        log::verify(&mut conn).expect("the log verifies").size
+        audit::run(&mut conn).expect("the database can be read")
+    }
+
+    /// Runs `endcheck-server` itself on this server's database and files.
+    #[must_use]
+    pub fn run_program(&self, arguments: &[&str]) -> std::process::Output {
+        std::process::Command::new(program("endcheck-server"))
+            .arg("--data")
+            .arg(self.data_folder())
+            .args(["--database-url", self.database.url()])
+            .args(["--escrow-recipient", &self.escrow.to_public().to_string()])
+            .args(arguments)
+            .output()
+            .expect("the program runs")
+    }
+
+    /// For a test that damages the database: nothing is checked when the server stops.
+    pub fn damaged(&mut self) {
+        self.damaged = true;
     }
 
     fn stop(&mut self) {
@@ -148,7 +178,7 @@ impl Deref for TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop();
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.damaged {
             self.check();
         }
         self.app = None;

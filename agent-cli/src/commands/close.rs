@@ -1,7 +1,7 @@
 //! `close`: the visit ends; what is missing is said, and `completed` is refused while anything is.
 
 use endcheck_protocol::checklist::{self, VisitOutcome};
-use endcheck_protocol::record::Act;
+use endcheck_protocol::record::{Act, Contents};
 use serde::Serialize;
 
 use crate::cli::Close;
@@ -45,7 +45,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<
         missing.push(format!("and {} more", all.saturating_sub(MAX_SENTENCES)));
     }
     let note = super::optional("the note", command.note.as_ref())?;
-    let act = Act::VisitClose { outcome: command.outcome, missing: missing.clone(), note };
+    let contents = Some(Contents::of(records.iter().map(|held| &held.hash)));
+    let act = Act::VisitClose { outcome: command.outcome, missing: missing.clone(), note, contents };
     let mut draft = session.draft(act, visit.task(), &command.on)?;
     draft.replaces = draft.replaces.or_else(|| dossier::closed_by(&records));
     let recorded = session.record(draft)?;

@@ -1,6 +1,7 @@
-//! `verify`: checks records, receipts and log proofs offline, under the verifier's own policy. Needs no
+//! `verify`: checks bags, records, receipts and log proofs offline, under the verifier's own policy. Needs no
 //! store, no network and no configuration.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::cli::Verify;
 use crate::refusal::ExitStatus;
 use crate::ui::Ui;
-use crate::verify::{self, Check, Outcome, Papers};
+use crate::verify::{self, Bag, Check, Outcome, Papers};
 
 /// No paper is larger.
 const MAX_PAPER_BYTES: u64 = 1024 * 1024;
@@ -26,18 +27,14 @@ struct Summary {
 }
 
 pub(super) fn run(command: &Verify, ui: &Ui<'_>) -> ExitStatus {
-    let read = read_policy(&command.policy).and_then(|policy| Ok((policy, papers(&command.papers)?)));
-    let (policy, papers) = match read {
-        Ok(read) => read,
+    let checks = match read_policy(&command.policy).and_then(|policy| checks(&command.papers, &policy)) {
+        Ok(checks) => checks,
         Err(error) => {
             ui.failure(&error);
             return ExitStatus::VERIFY_MISUSE;
         }
     };
-    let checks = verify::verify(&papers, &policy);
-    for check in &checks {
-        ui.report(check, || line(check));
-    }
+    tell(&checks, ui);
     let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
     let summary = Summary {
         verdict: verify::verdict(&checks),
@@ -59,12 +56,46 @@ fn read_policy(path: &Path) -> anyhow::Result<Policy> {
     Policy::read(&text).with_context(|| format!("the policy {}", path.display()))
 }
 
+/// Bags are judged each as a whole; all other files together.
+fn checks(paths: &[PathBuf], policy: &Policy) -> anyhow::Result<Vec<Check>> {
+    let (bags, others): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| verify::is_bag(path));
+    let mut checks = Vec::new();
+    for path in bags {
+        checks.extend(verify::verify_bag(&Bag::read(path)?, policy));
+    }
+    if !others.is_empty() {
+        checks.extend(verify::verify(&papers(&others)?, policy));
+    }
+    Ok(checks)
+}
+
+/// As many checks of one kind that hold are told one by one; of more, their number.
+const TOLD_SINGLY: usize = 12;
+
+/// Every check as JSON; in words those that hold in great number together, and all others one by one.
+fn tell(checks: &[Check], ui: &Ui<'_>) {
+    let mut holding: BTreeMap<&str, usize> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check.outcome == Outcome::Holds) {
+        *holding.entry(check.check).or_default() += 1;
+    }
+    let mut told = BTreeSet::new();
+    for check in checks {
+        let count = holding.get(check.check).copied().unwrap_or_default();
+        let together = check.outcome == Outcome::Holds && count > TOLD_SINGLY;
+        if together && !told.insert(check.check) {
+            ui.report(check, String::new);
+            continue;
+        }
+        ui.report(check, || if together { many(check, count) } else { line(check) });
+    }
+}
+
 /// The files named, and those in the folders named.
-fn papers(paths: &[PathBuf]) -> anyhow::Result<Papers> {
+fn papers(paths: &[&PathBuf]) -> anyhow::Result<Papers> {
     let mut papers = Papers::default();
     for path in paths {
         let cannot = || format!("{} cannot be read", path.display());
-        let mut files = vec![path.clone()];
+        let mut files = vec![(*path).clone()];
         if path.is_dir() {
             let entries = fs::read_dir(path).with_context(cannot)?;
             files = entries
@@ -92,6 +123,10 @@ fn line(check: &Check) -> String {
         Outcome::Failed => "FAILED     ",
     };
     format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence)
+}
+
+fn many(first: &Check, count: usize) -> String {
+    format!("holds        {count} × {}, such as {}: {}", first.check, first.file, first.evidence)
 }
 
 fn closing(summary: &Summary) -> String {

@@ -1,20 +1,23 @@
-//! The offline verifier: what signed records, receipts and log proofs establish, for somebody who trusts
-//! neither headquarters nor the device, but only the keys of a policy of their own.
+//! The offline verifier: what signed records, receipts, log proofs and whole bags establish, for somebody
+//! who trusts neither headquarters nor the device, but only the keys of a policy of their own.
 //!
 //! Every check says what it looked at. What could not be checked is said to be so; it never counts as
 //! passed. Knows nothing of the store.
 
+mod bag;
 mod papers;
+mod trust;
+mod whole;
 
-use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::merkle::{leaf_hash, verify_inclusion};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::Receipt;
 use endcheck_protocol::tlog::Policy;
 use serde::Serialize;
 
+pub use bag::{Bag, is_bag};
 pub use papers::{DeviceKeys, Papers};
-use papers::{Document, Proof, Signed};
+use papers::{Proof, Signed};
+use trust::Trust;
 
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,6 +27,9 @@ pub enum Outcome {
     NotChecked,
     Failed,
 }
+
+/// What came of a check, and its evidence in words.
+type Found = (Outcome, String);
 
 /// One check, with its evidence in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,10 +44,19 @@ pub struct Check {
 /// Everything that can be said of `papers` under `policy`.
 #[must_use]
 pub fn verify(papers: &Papers, policy: &Policy) -> Vec<Check> {
-    let mut verifier = Verifier { papers, policy, checks: Vec::new() };
-    for document in &papers.documents {
-        verifier.document(document);
-    }
+    let mut verifier = Verifier { papers, trust: Trust::new(papers, policy), checks: Vec::new() };
+    verifier.papers();
+    verifier.checks
+}
+
+/// Everything that can be said of a bag under `policy`: of its papers, of its files, and that nothing was
+/// left out.
+#[must_use]
+pub fn verify_bag(bag: &Bag, policy: &Policy) -> Vec<Check> {
+    let papers = &bag.papers;
+    let mut verifier = Verifier { papers, trust: Trust::new(papers, policy), checks: Vec::new() };
+    verifier.bag(bag);
+    verifier.papers();
     verifier.checks
 }
 
@@ -53,50 +68,48 @@ pub fn verdict(checks: &[Check]) -> Outcome {
 
 struct Verifier<'a> {
     papers: &'a Papers,
-    policy: &'a Policy,
+    trust: Trust<'a>,
     checks: Vec<Check>,
 }
 
-impl Verifier<'_> {
-    fn say(&mut self, file: &str, check: &'static str, (outcome, evidence): (Outcome, String)) {
+impl<'a> Verifier<'a> {
+    fn say(&mut self, file: &str, check: &'static str, (outcome, evidence): Found) {
         self.checks.push(Check { file: file.to_owned(), check, outcome, evidence });
     }
 
-    fn document(&mut self, document: &Document) {
-        match document {
-            Document::Certificate(signed) => {
-                let found = self.by_authority(signed);
-                self.say(&signed.file, "certificate-signature", found);
-            }
-            Document::Receipt(signed) => {
-                let found = self.by_authority(signed);
-                self.say(&signed.file, "receipt-signature", found);
-                let found = self.receipt_record(&signed.content);
-                self.say(&signed.file, "receipt-record", found);
-            }
-            Document::Record(signed) => self.record(signed),
-            Document::Proof(proof) => self.proof(proof),
-            Document::Unknown { file, why } => {
-                self.say(file, "readable", (Outcome::Failed, why.clone()));
-            }
+    fn papers(&mut self) {
+        let papers = self.papers;
+        for signed in &papers.certificates {
+            let found = self.trust.by_authority(&signed.envelope);
+            self.say(&signed.file, "certificate-signature", found);
+        }
+        let committed = whole::committed(papers, &self.trust);
+        for signed in &papers.records {
+            self.record(signed, &committed);
+        }
+        for signed in &papers.receipts {
+            let found = self.trust.by_authority(&signed.envelope);
+            self.say(&signed.file, "receipt-signature", found);
+            let found = self.receipt_record(&signed.content);
+            self.say(&signed.file, "receipt-record", found);
+        }
+        self.contents();
+        self.conclusions();
+        self.ledger();
+        for (at, proof) in papers.proofs.iter().enumerate() {
+            let found = self.trust.checkpoint(&proof.tlog.checkpoint);
+            self.say(&proof.file, "checkpoint", found);
+            let found = self.trust.inclusion(at);
+            self.say(&proof.file, "inclusion", found);
+            let found = self.subject(proof);
+            self.say(&proof.file, "subject", found);
+        }
+        for (file, why) in &papers.unknown {
+            self.say(file, "readable", (Outcome::Failed, why.clone()));
         }
     }
 
-    /// Whether an authority of the policy signed it.
-    fn by_authority<T>(&self, signed: &Signed<T>) -> (Outcome, String) {
-        if self.policy.authorities.is_empty() {
-            return (Outcome::NotChecked, "the policy names no authority".to_owned());
-        }
-        match self.policy.authorities.iter().find(|(_, key)| signed.envelope.verify(key).is_ok()) {
-            Some((name, _)) => (Outcome::Holds, format!("signed by the authority {name} of the policy")),
-            None => (
-                Outcome::Failed,
-                format!("no authority of the policy signed it; it claims key {}", signed.envelope.keyid),
-            ),
-        }
-    }
-
-    fn receipt_record(&self, receipt: &Receipt) -> (Outcome, String) {
+    fn receipt_record(&self, receipt: &Receipt) -> Found {
         let (Receipt::Record { record, .. } | Receipt::File { record, .. }) = receipt;
         let Some(signed) = self.papers.record(record) else {
             return (Outcome::NotChecked, format!("the record {record} is not among the files"));
@@ -115,34 +128,50 @@ impl Verifier<'_> {
         }
     }
 
-    fn record(&mut self, signed: &Signed<Record>) {
+    fn record(&mut self, signed: &'a Signed<Record>, committed: &whole::Committed) {
         let found = self.record_signature(signed);
         self.say(&signed.file, "record-signature", found);
-        let found = self.in_log(&signed.envelope.hash);
+        let found = self.trust.in_log(&signed.envelope.hash);
         self.say(&signed.file, "record-in-log", found);
         if let Some(prev) = &signed.content.prev {
             let found = match self.papers.record(prev) {
+                Some(before) => follows(&before.content, &signed.content),
+                None if committed.holds(&signed.envelope.hash) => (
+                    Outcome::Holds,
+                    format!(
+                        "number {} of the device; the record before it is no part of what the device's \
+                         visit-close commits to",
+                        signed.content.seq
+                    ),
+                ),
                 None => {
                     (Outcome::NotChecked, format!("the record before it, {prev}, is not among the files"))
                 }
-                Some(before) => follows(&before.content, &signed.content),
             };
             self.say(&signed.file, "record-order", found);
         }
     }
 
-    fn record_signature(&self, signed: &Signed<Record>) -> (Outcome, String) {
+    fn record_signature(&self, signed: &Signed<Record>) -> Found {
         let (device, keyid) = (&signed.content.device, &signed.envelope.keyid);
-        let certified = self.papers.certificates().find(|certificate| {
-            certificate.content.device == *device && self.by_authority(certificate).0 == Outcome::Holds
+        let certified = self.papers.certificates.iter().filter(|certificate| {
+            certificate.content.device == *device
+                && self.trust.by_authority(&certificate.envelope).0 == Outcome::Holds
         });
-        let Some(certificate) = certified else {
-            let why = format!("no certificate of device {device} that the policy's authority signed is here");
-            return (Outcome::NotChecked, why);
-        };
-        let listed = certificate.content.record_keys.iter().find(|key| key.fingerprint == *keyid);
-        let Some(listed) = listed else {
-            return (Outcome::Failed, format!("the key {keyid} is not one of device {device}"));
+        let mut any = false;
+        // Renewals bring certificates of their own; each stays good for its days.
+        let listed = certified.inspect(|_| any = true).find_map(|certificate| {
+            let key = certificate.content.record_keys.iter().find(|key| key.fingerprint == *keyid)?;
+            Some((certificate, key))
+        });
+        let Some((certificate, listed)) = listed else {
+            return if any {
+                (Outcome::Failed, format!("the key {keyid} is not one of device {device}"))
+            } else {
+                let why =
+                    format!("no certificate of device {device} that the policy's authority signed is here");
+                (Outcome::NotChecked, why)
+            };
         };
         let Some(key) = self.papers.keys.get(keyid) else {
             return (Outcome::NotChecked, format!("the public key {keyid} is not among the files"));
@@ -159,81 +188,23 @@ impl Verifier<'_> {
         (Outcome::Holds, format!("signed by device {device} of {who}; by its clock at {made_at}"))
     }
 
-    /// Whether a proof that holds is about `subject`.
-    fn in_log(&self, subject: &Sha256) -> (Outcome, String) {
-        let about = self.papers.proofs().find(|proof| proof.opening.subject == *subject);
-        match about {
-            None => (Outcome::NotChecked, "no proof that it is in the log is among the files".to_owned()),
-            Some(proof) => self.inclusion(proof),
-        }
-    }
-
-    fn proof(&mut self, proof: &Proof) {
-        let found = match self.policy.judge(&proof.tlog.checkpoint) {
-            Err(error) => (Outcome::Failed, error.to_string()),
-            Ok(trusted) if !trusted.quorum_reached => (
-                Outcome::Failed,
-                format!(
-                    "{} witnesses of the policy cosigned it, fewer than it asks for",
-                    trusted.witnessed.len()
-                ),
-            ),
-            Ok(trusted) => {
-                let checkpoint = &trusted.signed.checkpoint;
-                let witnesses =
-                    trusted.witnessed.iter().map(|(name, at_s)| format!("; seen by {name} at {at_s}"));
-                let seen: String = witnesses.collect();
-                (Outcome::Holds, format!("log {} with {} entries{seen}", checkpoint.origin, checkpoint.size))
-            }
-        };
-        self.say(&proof.file, "checkpoint", found);
-        let found = self.inclusion(proof);
-        self.say(&proof.file, "inclusion", found);
-        let found = self.subject(proof);
-        self.say(&proof.file, "subject", found);
-    }
-
-    fn inclusion(&self, proof: &Proof) -> (Outcome, String) {
-        let Ok(trusted) = self.policy.judge(&proof.tlog.checkpoint) else {
-            return (Outcome::Failed, "no log of the policy signed the checkpoint".to_owned());
-        };
-        if !proof.opening.holds() {
-            return (Outcome::Failed, "the entry does not commit to what it is said to be about".to_owned());
-        }
-        let Ok(entry) = proof.opening.entry.to_bytes() else {
-            return (Outcome::Failed, "the entry has no canonical form".to_owned());
-        };
-        let (tlog, checkpoint) = (&proof.tlog, &trusted.signed.checkpoint);
-        let leaf = leaf_hash(&entry);
-        match verify_inclusion(&leaf, tlog.index, checkpoint.size, &tlog.hashes, &checkpoint.root) {
-            Err(error) => (Outcome::Failed, error.to_string()),
-            Ok(()) => {
-                let at = proof.opening.entry.logged_at;
-                let place = format!("entry {} of {}", tlog.index, checkpoint.size);
-                (Outcome::Holds, format!("{place} of log {}, which says {at}", checkpoint.origin))
-            }
-        }
-    }
-
-    fn subject(&self, proof: &Proof) -> (Outcome, String) {
+    /// What a proof is about, as far as it is here.
+    fn subject(&self, proof: &Proof) -> Found {
         let subject = &proof.opening.subject;
         if let Some(record) = self.papers.record(subject) {
             return (Outcome::Holds, format!("it is about the record {}", record.file));
         }
-        let receipt = self.papers.receipts().find(|receipt| {
-            receipt
-                .content
-                .logged()
-                .is_some_and(|(index, opening)| index == proof.tlog.index && opening == proof.opening)
-        });
-        match receipt {
-            Some(receipt) => (Outcome::Holds, format!("it is about the receipt {}", receipt.file)),
+        if let Some(receipt) = self.trust.receipt_of(proof) {
+            return (Outcome::Holds, format!("it is about the receipt {receipt}"));
+        }
+        match self.trust.committed_elsewhere(subject) {
+            Some(file) => (Outcome::Holds, format!("it is about {file}")),
             None => (Outcome::NotChecked, format!("what it is about, {subject}, is not among the files")),
         }
     }
 }
 
-fn follows(before: &Record, record: &Record) -> (Outcome, String) {
+fn follows(before: &Record, record: &Record) -> Found {
     if before.device == record.device && before.seq.checked_add(1) == Some(record.seq) {
         (Outcome::Holds, format!("number {} of the device, right after {}", record.seq, before.seq))
     } else {

@@ -1,13 +1,15 @@
 //! The files that are verified: read, told apart by content and never by name, nothing believed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ed25519_dalek::VerifyingKey;
 use endcheck_protocol::canonical;
+use endcheck_protocol::determination::{self, ApprovalDocument, DeterminationDocument};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{
     self, CERTIFICATE_TYPE, Envelope, EnvelopeError, RECEIPT_TYPE, RECORD_TYPE,
 };
+use endcheck_protocol::ledger::LedgerLine;
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::{DeviceCertificate, Receipt};
 use endcheck_protocol::tlog::{Opening, TlogProof};
@@ -21,24 +23,18 @@ pub struct Signed<T> {
     pub content: T,
 }
 
+/// A document that the log commits to by its bytes.
+pub struct Committed<T> {
+    pub file: String,
+    pub subject: Sha256,
+    pub content: T,
+}
+
 /// A proof of inclusion and what it is about, neither yet checked.
 pub struct Proof {
     pub file: String,
     pub tlog: TlogProof,
     pub opening: Opening,
-}
-
-/// One file.
-pub enum Document {
-    Record(Box<Signed<Record>>),
-    Receipt(Box<Signed<Receipt>>),
-    Certificate(Box<Signed<DeviceCertificate>>),
-    Proof(Box<Proof>),
-    /// None of these.
-    Unknown {
-        file: String,
-        why: String,
-    },
 }
 
 /// The public keys of a device: a certificate names them by fingerprint only.
@@ -52,77 +48,124 @@ pub struct DeviceKeys {
 /// All files together.
 #[derive(Default)]
 pub struct Papers {
-    pub documents: Vec<Document>,
+    pub records: Vec<Signed<Record>>,
+    pub receipts: Vec<Signed<Receipt>>,
+    pub certificates: Vec<Signed<DeviceCertificate>>,
+    pub proofs: Vec<Proof>,
+    pub determinations: Vec<Committed<DeterminationDocument>>,
+    pub approvals: Vec<Committed<ApprovalDocument>>,
+    /// The ledger, as its file has it.
+    pub ledger: Vec<(String, LedgerLine)>,
     /// By fingerprint, which is their hash: nobody can put another key in their place.
     pub keys: BTreeMap<Sha256, VerifyingKey>,
+    /// Files that are none of these, and why.
+    pub unknown: Vec<(String, String)>,
+    records_by_hash: HashMap<Sha256, usize>,
+    proofs_by_subject: HashMap<Sha256, Vec<usize>>,
 }
 
 impl Papers {
     /// Takes in a file.
     pub fn add(&mut self, file: String, bytes: &[u8]) {
+        if let Err(why) = self.take(&file, bytes) {
+            self.unknown.push((file, why));
+        }
+    }
+
+    fn take(&mut self, file: &str, bytes: &[u8]) -> Result<(), String> {
+        if let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.starts_with("c2sp.org/")) {
+            let proof = read_proof(file, text)?;
+            let position = self.proofs.len();
+            self.proofs_by_subject.entry(proof.opening.subject.clone()).or_default().push(position);
+            self.proofs.push(proof);
+            return Ok(());
+        }
         if let Ok(keys) = serde_json::from_slice::<DeviceKeys>(bytes) {
             let keys = keys.record_keys.iter().filter_map(|text| envelope::public_key_from_base64(text).ok());
             self.keys.extend(keys.map(|key| (envelope::fingerprint(&key), key)));
-            return;
+            return Ok(());
         }
-        let document = read(file.clone(), bytes).unwrap_or_else(|why| Document::Unknown { file, why });
-        self.documents.push(document);
+        match schema(bytes).as_deref() {
+            Some(determination::SCHEMA) => self.determinations.push(committed(file, bytes)?),
+            Some(determination::APPROVAL_SCHEMA) => self.approvals.push(committed(file, bytes)?),
+            _ => self.take_signed(file, bytes)?,
+        }
+        Ok(())
+    }
+
+    fn take_signed(&mut self, file: &str, bytes: &[u8]) -> Result<(), String> {
+        match Envelope::read(bytes, RECORD_TYPE) {
+            Ok(envelope) => {
+                let record = signed(file, envelope)?;
+                self.records_by_hash.insert(record.envelope.hash.clone(), self.records.len());
+                self.records.push(record);
+            }
+            Err(EnvelopeError::OtherType { found, .. }) if found == RECEIPT_TYPE => {
+                self.receipts.push(signed(file, envelope_of(bytes, RECEIPT_TYPE)?)?);
+            }
+            Err(EnvelopeError::OtherType { found, .. }) if found == CERTIFICATE_TYPE => {
+                self.certificates.push(signed(file, envelope_of(bytes, CERTIFICATE_TYPE)?)?);
+            }
+            Err(error) => return Err(format!("neither a log proof nor a signed document: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Takes in a ledger: a line for each entry.
+    pub fn add_ledger(&mut self, file: &str, bytes: &[u8]) {
+        for (at, line) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+            let place = format!("{file}:{}", at + 1);
+            match canonical::read(line) {
+                Ok(line) => self.ledger.push((place, line)),
+                Err(error) => self.unknown.push((place, format!("it is no entry of a ledger: {error}"))),
+            }
+        }
     }
 
     /// The record of that name.
     #[must_use]
     pub fn record(&self, hash: &Sha256) -> Option<&Signed<Record>> {
-        self.documents.iter().find_map(|document| match document {
-            Document::Record(signed) if signed.envelope.hash == *hash => Some(signed.as_ref()),
-            _ => None,
-        })
+        self.records_by_hash.get(hash).and_then(|at| self.records.get(*at))
     }
 
-    pub fn certificates(&self) -> impl Iterator<Item = &Signed<DeviceCertificate>> {
-        self.documents.iter().filter_map(|document| match document {
-            Document::Certificate(signed) => Some(signed.as_ref()),
-            _ => None,
-        })
-    }
-
-    pub fn receipts(&self) -> impl Iterator<Item = &Signed<Receipt>> {
-        self.documents.iter().filter_map(|document| match document {
-            Document::Receipt(signed) => Some(signed.as_ref()),
-            _ => None,
-        })
-    }
-
-    pub fn proofs(&self) -> impl Iterator<Item = &Proof> {
-        self.documents.iter().filter_map(|document| match document {
-            Document::Proof(proof) => Some(proof.as_ref()),
-            _ => None,
-        })
+    /// Where the proofs about `subject` stand in [`Self::proofs`].
+    #[must_use]
+    pub fn proofs_about(&self, subject: &Sha256) -> &[usize] {
+        self.proofs_by_subject.get(subject).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-fn read(file: String, bytes: &[u8]) -> Result<Document, String> {
-    if let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.starts_with("c2sp.org/")) {
-        let tlog = TlogProof::read(text).map_err(|error| error.to_string())?;
-        let extra = tlog.extra.as_deref().ok_or("the proof does not say what it is about")?;
-        let opening = canonical::read(extra)
-            .map_err(|error| format!("what the proof is about cannot be read: {error}"))?;
-        return Ok(Document::Proof(Box::new(Proof { file, tlog, opening })));
-    }
-    match Envelope::read(bytes, RECORD_TYPE) {
-        Ok(envelope) => Ok(Document::Record(Box::new(signed(file, envelope)?))),
-        Err(EnvelopeError::OtherType { found, .. }) if found == RECEIPT_TYPE => {
-            let envelope = Envelope::read(bytes, RECEIPT_TYPE).map_err(|error| error.to_string())?;
-            Ok(Document::Receipt(Box::new(signed(file, envelope)?)))
-        }
-        Err(EnvelopeError::OtherType { found, .. }) if found == CERTIFICATE_TYPE => {
-            let envelope = Envelope::read(bytes, CERTIFICATE_TYPE).map_err(|error| error.to_string())?;
-            Ok(Document::Certificate(Box::new(signed(file, envelope)?)))
-        }
-        Err(error) => Err(format!("neither a log proof nor a signed document: {error}")),
-    }
+/// Reads a proof and what it is about.
+///
+/// # Errors
+/// Says what cannot be read.
+pub fn read_proof(file: &str, text: &str) -> Result<Proof, String> {
+    let tlog = TlogProof::read(text).map_err(|error| error.to_string())?;
+    let extra = tlog.extra.as_deref().ok_or("the proof does not say what it is about")?;
+    let opening =
+        canonical::read(extra).map_err(|error| format!("what the proof is about cannot be read: {error}"))?;
+    Ok(Proof { file: file.to_owned(), tlog, opening })
 }
 
-fn signed<T: Serialize + DeserializeOwned>(file: String, envelope: Envelope) -> Result<Signed<T>, String> {
+/// The schema that a document says it has.
+fn schema(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        schema: String,
+    }
+    serde_json::from_slice::<Named>(bytes).ok().map(|named| named.schema)
+}
+
+fn envelope_of(bytes: &[u8], payload_type: &'static str) -> Result<Envelope, String> {
+    Envelope::read(bytes, payload_type).map_err(|error| error.to_string())
+}
+
+fn signed<T: Serialize + DeserializeOwned>(file: &str, envelope: Envelope) -> Result<Signed<T>, String> {
     let content = canonical::read(&envelope.payload).map_err(|error| error.to_string())?;
-    Ok(Signed { file, envelope, content })
+    Ok(Signed { file: file.to_owned(), envelope, content })
+}
+
+fn committed<T: Serialize + DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<Committed<T>, String> {
+    let content = canonical::read(bytes).map_err(|error| error.to_string())?;
+    Ok(Committed { file: file.to_owned(), subject: Sha256::of(bytes), content })
 }

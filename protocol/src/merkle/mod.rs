@@ -1,9 +1,12 @@
 //! RFC 6962 tree hashing: leaf and node hashes, the compact range that appends to a tree of any size
 //! while keeping only the roots of its full subtrees, and proofs about trees.
 
+mod memory;
 mod proof;
 
 use crate::digest::Sha256;
+
+pub use memory::Tree;
 
 pub use proof::{
     ProofError, Tiles, TreeError, consistency, inclusion, root, verify_consistency, verify_inclusion,

@@ -424,6 +424,15 @@ pub fn set_inventory(conn: &mut Conn, actor: &Actor, inventory: &Inventory, now:
     store::set_inventory(conn, actor.require_device()?, inventory, now)
 }
 
+/// The certificates that headquarters signed for a device: envelopes, as text.
+///
+/// # Errors
+/// 404 when there is no such device.
+pub fn certificates(conn: &mut Conn, device: &DeviceId) -> Result<Vec<String>> {
+    let row = store::device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
+    Ok(vec![row.certificate])
+}
+
 /// The keys that a device may sign records with, oldest days first; none for an unknown device.
 ///
 /// # Errors

@@ -26,7 +26,8 @@ use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use devices::{
-    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, enrolled_device, record_keys,
+    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, certificates, enrolled_device,
+    record_keys,
 };
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};

@@ -367,6 +367,64 @@ diesel::table! {
         replaces -> Nullable<Text>,
         created_at -> Timestamp,
         log_index -> BigInt,
+        document -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    custody_notes (id) {
+        id -> Text,
+        note_key -> Nullable<Text>,
+        visit_id -> Nullable<Text>,
+        noted_at -> Timestamp,
+        note -> Text,
+    }
+}
+
+diesel::table! {
+    custody_pending (note_id) {
+        note_id -> Text,
+    }
+}
+
+diesel::table! {
+    custody_ledger (log_index, position) {
+        log_index -> BigInt,
+        position -> BigInt,
+        note_id -> Text,
+        visit -> Text,
+        number -> BigInt,
+        entry -> Text,
+    }
+}
+
+diesel::table! {
+    derived_files (parent_record, sha256) {
+        sha256 -> Text,
+        parent_record -> Text,
+        visit_id -> Nullable<Text>,
+        name -> Text,
+        mime -> Text,
+        size_bytes -> BigInt,
+        made_by -> Text,
+        why -> Text,
+        created_at -> Timestamp,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    exports (id) {
+        id -> Text,
+        visit_id -> Text,
+        log_size -> BigInt,
+        bag_sha256 -> Text,
+        redacted -> Bool,
+        recipients -> Text,
+        exported_by -> Text,
+        why -> Text,
+        created_at -> Timestamp,
+        log_index -> BigInt,
     }
 }
 
@@ -376,6 +434,7 @@ diesel::table! {
         approver_id -> Text,
         approved_at -> Timestamp,
         log_index -> BigInt,
+        document -> Nullable<Text>,
     }
 }
 
@@ -423,6 +482,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    custody_notes,
+    custody_pending,
     users,
     login_attempts,
     refresh_tokens,

@@ -9,6 +9,7 @@ use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::custody::{self, Note};
 use crate::db::schema::findings;
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::Result;
@@ -83,7 +84,7 @@ pub(super) struct Subject<'a> {
 
 pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, now: Timestamp) -> Result<()> {
     let key = format!("{}:{}:{}", finding.method, finding.signal, subject.record);
-    Both(
+    let inserted = Both(
         diesel::insert_into(findings::table)
             .values((
                 findings::id.eq(FindingId::mint()),
@@ -104,7 +105,21 @@ pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, n
             .do_nothing(),
     )
     .execute(conn)?;
-    Ok(())
+    if inserted == 0 {
+        return Ok(());
+    }
+    let noted = Note::Finding {
+        record: Some(subject.record.clone()),
+        device: Some(subject.device.clone()),
+        signal: finding.signal.to_owned(),
+        weight: finding.weight.as_str().to_owned(),
+        summary: finding.summary.clone(),
+        values: finding.values.to_string(),
+        uncertainty: finding.uncertainty.clone(),
+        explanations: finding.explanations.to_owned(),
+        method: finding.method.to_owned(),
+    };
+    custody::note(conn, subject.visit, &noted, None, now)
 }
 
 #[derive(Queryable, Selectable)]

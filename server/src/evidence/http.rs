@@ -11,6 +11,7 @@ use actix_web::http::header::{
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::VisitId;
 use endcheck_protocol::problem::Problem;
 use endcheck_protocol::sync::{
     HeldRecord, MAX_RECORDS, MAX_RECORDS_BYTES, PROTOCOL_HEADER, PROTOCOL_VERSION, ReceiptPage,
@@ -21,16 +22,17 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use super::store::{self, FileState};
-use super::{intake, settle};
+use super::{intake, redact, settle};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
+use crate::custody::{self, CustodyAct, Deed};
 use crate::error::{Error, Result};
 use crate::log;
 use crate::resource::resource;
 
 #[derive(OpenApi)]
-#[openapi(paths(head, records, receipts, envelope, proof, original, small))]
+#[openapi(paths(head, records, receipts, envelope, proof, original, small, redact::derive))]
 pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -41,7 +43,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/records/{hash}/envelope").get(envelope))
         .service(resource("/api/v1/records/{hash}/proof").get(proof))
         .service(resource("/api/v1/records/{hash}/original").get(original))
-        .service(resource("/api/v1/records/{hash}/thumbnail").get(small));
+        .service(resource("/api/v1/records/{hash}/thumbnail").get(small))
+        .configure(redact::routes);
 }
 
 /// Where devices hand in records; the one path that takes a packed body.
@@ -260,7 +263,9 @@ fn shared_hashes(proofs: Vec<Vec<Sha256>>) -> (Vec<Sha256>, Vec<Vec<usize>>) {
 #[utoipa::path(get, path = "/api/v1/records/{hash}/proof", params(("hash" = Sha256, Path)),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem)))]
 async fn proof(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpResponse> {
-    actor.require(Permission::ReadVisits)?;
+    if !actor.may(Permission::ReadVisits) {
+        return Err(Error::not_found("record"));
+    }
     let app = app.into_inner();
     let shared = Arc::clone(&app);
     let proof = app
@@ -272,12 +277,29 @@ async fn proof(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpR
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(proof.text()))
 }
 
+/// What somebody asks for, if they may see the visit that it belongs to; to others it does not exist, and
+/// that they asked is noted.
+async fn seen(
+    app: &Arc<App>,
+    actor: &Actor,
+    act: CustodyAct,
+    (visit, record): (Option<&VisitId>, &Sha256),
+    why: &str,
+) -> Result<()> {
+    let may = actor.may(Permission::ReadVisits);
+    let act = if may { act } else { CustodyAct::Refused };
+    custody::looked(app, actor, Deed { act, visit, subject: Some(record), why }).await?;
+    if may { Ok(()) } else { Err(Error::not_found("record")) }
+}
+
 /// The exact bytes that the device signed.
 #[utoipa::path(get, path = "/api/v1/records/{hash}/envelope", params(("hash" = Sha256, Path)),
     responses((status = 200, body = String), (status = 404, body = Problem)))]
 async fn envelope(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpResponse> {
-    actor.require(Permission::ReadVisits)?;
-    let (bytes, _) = app.into_inner().read(move |conn| store::envelope(conn, &hash)).await?;
+    let app = app.into_inner();
+    let name = hash.clone();
+    let (bytes, visit) = app.read(move |conn| store::envelope(conn, &name)).await?;
+    seen(&app, &actor, CustodyAct::Copied, (visit.as_ref(), &hash), "the signed record").await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(bytes))
 }
 
@@ -289,9 +311,10 @@ const SHOWN: [&str; 6] =
 #[utoipa::path(get, path = "/api/v1/records/{hash}/original", params(("hash" = Sha256, Path)),
     responses((status = 200, body = [u8]), (status = 404, body = Problem)))]
 async fn original(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpResponse> {
-    actor.require(Permission::ReadVisits)?;
     let app = app.into_inner();
     let file = app.read(move |conn| store::file(conn, &hash)).await?;
+    let what = (file.visit.as_ref(), &file.record);
+    seen(&app, &actor, CustodyAct::Copied, what, "the original file").await?;
     if file.state != FileState::Stored {
         return Err(Error::conflict(
             "file-not-stored",
@@ -307,9 +330,10 @@ async fn original(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<Ht
 #[utoipa::path(get, path = "/api/v1/records/{hash}/thumbnail", params(("hash" = Sha256, Path)),
     responses((status = 200, body = [u8], content_type = "image/jpeg"), (status = 404, body = Problem)))]
 async fn small(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpResponse> {
-    actor.require(Permission::ReadVisits)?;
     let app = app.into_inner();
     let file = app.read(move |conn| store::file(conn, &hash)).await?;
+    let what = (file.visit.as_ref(), &file.record);
+    seen(&app, &actor, CustodyAct::Viewed, what, "the small picture").await?;
     let thumbnail = file.thumbnail_sha256.ok_or_else(|| Error::not_found("small picture"))?;
     serve(&app, &thumbnail, "image/jpeg", "inline").await
 }

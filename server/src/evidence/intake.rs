@@ -17,6 +17,7 @@ use super::judge::{Judged, judge, storable};
 use super::observe::{Context, observe};
 use super::store::{self, FileState};
 use crate::accounts::{self, EnrolledDevice};
+use crate::custody::{self, CustodyAct, Deed};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind, Logged};
@@ -195,6 +196,14 @@ impl Taker<'_> {
                 },
             )?;
             self.named.push(file.sealed_sha256.clone());
+            let by_its_clock = record.clock.device_at;
+            for (act, why) in [
+                (CustodyAct::Captured, "taken in by the agent"),
+                (CustodyAct::Sealed, "sealed to headquarters and escrow as it was taken in"),
+            ] {
+                let deed = Deed { act, visit: visit_id, subject: Some(&judged.hash), why };
+                custody::by_device(self.conn, self.device, &deed, by_its_clock, self.now)?;
+            }
         }
         // Only who was sent moves the visit; a companion's records are evidence and no more.
         if let Some(visit) = visit_id

@@ -12,6 +12,7 @@ mod http;
 mod intake;
 mod judge;
 mod observe;
+mod redact;
 mod settle;
 mod store;
 mod thumbnail;
@@ -20,9 +21,13 @@ pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
 pub use http::{ApiDoc, RECORDS_PATH, routes};
+pub use redact::{DerivedFile, derived_of};
 pub use settle::{completed, sweep};
-pub use store::{FileState, StoredFile, StoredRecord};
+pub use store::{FileState, StoredEnvelope, StoredFile, StoredReceipt, StoredRecord};
 
+use std::collections::BTreeSet;
+
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{DeviceId, UserId, VisitId};
 
 use crate::db::Conn;
@@ -50,6 +55,44 @@ pub fn recorded_by(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bo
 /// When the database fails.
 pub fn files_of(conn: &mut Conn, visit: &VisitId) -> Result<Vec<StoredFile>> {
     store::files_of_visit(conn, visit)
+}
+
+/// The files of a visit as they were when the log had `end` entries: what was stored later is awaited.
+///
+/// # Errors
+/// When the database fails.
+pub fn files_until(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredFile>> {
+    let mut files = store::files_of_visit(conn, visit)?;
+    if end == i64::MAX {
+        return Ok(files);
+    }
+    let receipts = store::receipts_of_visit(conn, visit, end)?;
+    let stored: BTreeSet<&Sha256> =
+        receipts.iter().filter(|receipt| receipt.kind == "file").map(|receipt| &receipt.record).collect();
+    for file in
+        files.iter_mut().filter(|file| file.state == FileState::Stored && !stored.contains(&file.record))
+    {
+        file.state = FileState::Awaited;
+        file.stored_at = None;
+    }
+    Ok(files)
+}
+
+/// The signed receipts for a visit's records and files that were logged before position `end`, in the
+/// order of the log.
+///
+/// # Errors
+/// When the database fails.
+pub fn receipts_of(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredReceipt>> {
+    store::receipts_of_visit(conn, visit, end)
+}
+
+/// The exact bytes of every record of a visit that was logged before position `end`, in the order of the log.
+///
+/// # Errors
+/// When the database fails.
+pub fn envelopes_of(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredEnvelope>> {
+    store::envelopes_of_visit(conn, visit, end)
 }
 
 /// The findings about a visit, oldest first.

@@ -14,6 +14,7 @@ use super::findings::{self, NewFinding, Subject, Weight};
 use super::intake::sign_receipt;
 use super::store::{self, FileState, StoredFile};
 use crate::app::App;
+use crate::custody::{self, CustodyAct, Deed};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::files::PutError;
@@ -113,6 +114,8 @@ fn settle(
     if !store::settle_file(conn, &file.record, state, problem, now)? {
         return Ok(());
     }
+    let deed = |act, why| Deed { act, visit: file.visit.as_ref(), subject: Some(&file.record), why };
+    custody::by_headquarters(conn, &deed(CustodyAct::Received, "its sealed bytes arrived whole"), now)?;
     if let Some(problem) = problem {
         let finding = NewFinding {
             signal: "file-does-not-open",
@@ -139,5 +142,9 @@ fn settle(
         salt: logged.salt,
     };
     let envelope = sign_receipt(&receipt, &app.keys.authority)?;
-    store::insert_receipt(conn, logged.index, &file.device, &file.record, "file", &envelope)
+    store::insert_receipt(conn, logged.index, &file.device, &file.record, "file", &envelope)?;
+    let opened = "it opens to the bytes that were signed, and they are stored";
+    custody::by_headquarters(conn, &deed(CustodyAct::Verified, opened), now)?;
+    let free = "the receipt was given; the device may delete its copy";
+    custody::by_headquarters(conn, &deed(CustodyAct::Released, free), now)
 }

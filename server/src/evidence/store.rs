@@ -87,6 +87,47 @@ pub(super) fn records_of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<S
     Ok(rows.into_iter().map(StoredRecord::from).collect())
 }
 
+/// The exact bytes of a record.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = records, check_for_backend(MultiBackend))]
+pub struct StoredEnvelope {
+    pub hash: Sha256,
+    pub device_id: DeviceId,
+    pub keyid: String,
+    pub log_index: i64,
+    pub envelope: Vec<u8>,
+}
+
+pub(super) fn envelopes_of_visit(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredEnvelope>> {
+    Ok(records::table
+        .filter(records::visit_id.eq(visit).and(records::log_index.lt(end)))
+        .order(records::log_index)
+        .select(StoredEnvelope::as_select())
+        .load(conn)?)
+}
+
+/// A signed receipt.
+pub struct StoredReceipt {
+    pub log_index: i64,
+    pub record: Sha256,
+    /// `record` or `file`.
+    pub kind: String,
+    pub envelope: String,
+}
+
+pub(super) fn receipts_of_visit(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredReceipt>> {
+    let rows: Vec<(i64, Sha256, String, String)> = receipts::table
+        .inner_join(records::table.on(records::hash.eq(receipts::record_hash)))
+        .filter(records::visit_id.eq(visit).and(receipts::log_index.lt(end)))
+        .order(receipts::log_index)
+        .select((receipts::log_index, receipts::record_hash, receipts::kind, receipts::envelope))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(log_index, record, kind, envelope)| StoredReceipt { log_index, record, kind, envelope })
+        .collect())
+}
+
 /// An accepted record, if it is held.
 pub(super) fn accepted(conn: &mut Conn, hash: &Sha256) -> Result<Option<Record>> {
     let row: Option<RecordRow> = records::table

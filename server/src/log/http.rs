@@ -9,6 +9,7 @@ use endcheck_protocol::tlog::{Tile, TileKind};
 use super::store;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::keys::Keys;
 use crate::resource::resource;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -29,10 +30,15 @@ async fn checkpoint(app: Data<App>) -> Result<HttpResponse> {
 /// The keys of this server as a C2SP tlog-policy: to be compared with what the authority published in
 /// another way before anybody relies on it.
 async fn policy(app: Data<App>) -> HttpResponse {
-    let authority = app.keys.authority.verifying_key();
+    text(policy_text(&app.keys))
+}
+
+/// The policy's text.
+pub fn policy_text(keys: &Keys) -> String {
+    let authority = keys.authority.verifying_key();
     let name: String = fingerprint(&authority).as_str().chars().take(16).collect();
-    let log = app.keys.log.verifier();
-    text(format!("log {log}\nauthority {name} {}\nquorum none\n", public_key_to_base64(&authority)))
+    let log = keys.log.verifier();
+    format!("log {log}\nauthority {name} {}\nquorum none\n", public_key_to_base64(&authority))
 }
 
 fn text(body: String) -> HttpResponse {

@@ -19,7 +19,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 
 pub use endcheck_protocol::tlog::EntryKind;
-pub use http::routes;
+pub use http::{policy_text, routes};
 pub use tree::{consistency, prove, root_at};
 
 /// Where an entry stands, and the salt that opens it.
@@ -138,6 +138,42 @@ pub fn proof(conn: &mut Conn, signer: &LogSigner, index: i64) -> Result<TlogProo
     let hashes = prove(conn, &[index], size)?.pop().unwrap_or_default();
     let checkpoint = Checkpoint::signed(size, root, signer);
     Ok(TlogProof { extra: Some(extra), index, hashes, checkpoint })
+}
+
+/// Proofs that the entries at `indexes` are among the first `size` of the log, each with what opens it. All
+/// carry the same checkpoint, of that size.
+///
+/// # Errors
+/// When there is no such entry or the database fails.
+pub fn proofs_at(conn: &mut Conn, signer: &LogSigner, indexes: &[i64], size: u64) -> Result<Vec<TlogProof>> {
+    let checkpoint = checkpoint_at(conn, signer, size)?;
+    let places: Vec<u64> = indexes.iter().map(|index| u64::try_from(*index).unwrap_or(0)).collect();
+    let paths = prove(conn, &places, size)?;
+    let mut proofs = Vec::with_capacity(indexes.len());
+    for ((index, place), hashes) in indexes.iter().zip(places).zip(paths) {
+        let (entry, salt, subject) = store::opening(conn, *index)?;
+        let entry = LogEntry::read(&entry).map_err(|e| Error::Internal(e.into()))?;
+        let opening = Opening { entry, salt, subject };
+        let extra = endcheck_protocol::canonical::write(&opening).map_err(|e| Error::Internal(e.into()))?;
+        proofs.push(TlogProof { extra: Some(extra), index: place, hashes, checkpoint: checkpoint.clone() });
+    }
+    Ok(proofs)
+}
+
+/// The checkpoint of the first `size` entries, signed.
+///
+/// # Errors
+/// When the log has fewer or the database fails.
+pub fn checkpoint_at(conn: &mut Conn, signer: &LogSigner, size: u64) -> Result<String> {
+    Ok(Checkpoint::signed(size, root_at(conn, size)?, signer))
+}
+
+/// The entry at `index`, as its bytes, which anybody may see.
+///
+/// # Errors
+/// When there is none or the database fails.
+pub fn entry(conn: &mut Conn, index: u64) -> Result<Vec<u8>> {
+    Ok(store::opening(conn, i64::try_from(index).unwrap_or(i64::MAX))?.0)
 }
 
 /// Fills in the roots of tiles that were completed before they were stored.

@@ -235,6 +235,15 @@ fn obstacles_of(
 /// # Errors
 /// 404 when there is no such visit.
 pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier> {
+    dossier_until(conn, id, u64::MAX, now)
+}
+
+/// The same from what the first `log_size` entries of the log commit to. Findings and determinations of
+/// later on are left out; what is no part of the log (the plan, the programme) is as it is now.
+///
+/// # Errors
+/// 404 when there is no such visit.
+pub fn dossier_until(conn: &mut Conn, id: &VisitId, log_size: u64, now: Timestamp) -> Result<Dossier> {
     let visit = visits::get(conn, id, now)?;
     let check = checks::get(conn, &visit.check)?;
     let shipment = shipments::get(conn, &check.shipment)?;
@@ -243,8 +252,12 @@ pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier>
         Some(hash) => Some(checklists::get(conn, &hash)?),
         None => None,
     };
-    let records = evidence::records_of(conn, id)?;
-    let files = evidence::files_of(conn, id)?;
+    let end = i64::try_from(log_size).unwrap_or(i64::MAX);
+    let mut records = evidence::records_of(conn, id)?;
+    records.retain(|stored| stored.log_index < end);
+    let files = evidence::files_until(conn, id, end)?;
+    let mut determinations = store::determinations(conn, id)?;
+    determinations.retain(|one| one.log_index < end);
     let obstacles = obstacles_of(checklist.as_ref(), &records, &files)
         .into_iter()
         .map(|obstacle| obstacle.sentence)
@@ -274,7 +287,7 @@ pub fn dossier(conn: &mut Conn, id: &VisitId, now: Timestamp) -> Result<Dossier>
         findings: evidence::findings_of(conn, id)?,
         devices,
         quarantined: sources.records.iter().filter_map(quarantined).collect(),
-        determinations: store::determinations(conn, id)?,
+        determinations,
         events: history(conn, id)?,
         record_count: sources.records.len(),
         site_address: sources.site.address,

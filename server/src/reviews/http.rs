@@ -11,6 +11,7 @@ use super::{Determination, Determine, Dossier, page};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
+use crate::custody::{self, CustodyAct, Deed};
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::resource::resource;
@@ -33,19 +34,19 @@ pub fn routes(config: &mut ServiceConfig) {
     responses((status = 200, body = Dossier), (status = 404, body = Problem)))]
 async fn dossier(app: Data<App>, actor: Actor, id: Path<VisitId>) -> Result<HttpResponse> {
     let now = app.clock.now();
-    let dossier = app
-        .into_inner()
-        .read(move |conn| {
-            // An inspector may read their own visits; to others they do not exist.
-            if !actor.may(Permission::ReadVisits) {
-                actor.require(Permission::Inspect)?;
-                if visits::get(conn, &id, now)?.inspector.as_ref() != Some(&actor.user) {
-                    return Err(Error::not_found("visit"));
-                }
-            }
-            super::dossier(conn, &id, now)
-        })
-        .await?;
+    let app = app.into_inner();
+    let asked = id.clone();
+    let inspector = app.read(move |conn| Ok(visits::get(conn, &asked, now)?.inspector)).await?;
+    // An inspector may read their own visits; to others they do not exist.
+    let own = actor.may(Permission::Inspect) && inspector.as_ref() == Some(&actor.user);
+    let may = own || actor.may(Permission::ReadVisits);
+    let act = if may { CustodyAct::Viewed } else { CustodyAct::Refused };
+    let deed = Deed { act, visit: Some(&id), subject: None, why: "the dossier" };
+    custody::looked(&app, &actor, deed).await?;
+    if !may {
+        return Err(Error::not_found("visit"));
+    }
+    let dossier = app.read(move |conn| super::dossier(conn, &id, now)).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", dossier.visit.version))).json(dossier))
 }
 

@@ -8,11 +8,12 @@ mod http;
 mod page;
 mod store;
 
-use endcheck_protocol::canonical;
 use endcheck_protocol::checklist::{Obstacle, favourable_obstacles};
+use endcheck_protocol::determination::{self, ApprovalDocument, DeterminationDocument};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{DeterminationId, UserId, VisitId};
 use endcheck_protocol::problem::{FieldProblem, Problem};
+use endcheck_protocol::record::Contents;
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::Visit;
 use serde::{Deserialize, Serialize};
@@ -26,8 +27,9 @@ use crate::evidence;
 use crate::log::{self, EntryKind};
 use crate::visits;
 
-pub use dossier::{Dossier, dossier};
+pub use dossier::{Dossier, dossier, dossier_until};
 pub use http::{ApiDoc, routes};
+pub use store::{Concluded, documents};
 
 /// What a person concludes from a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -138,11 +140,21 @@ pub fn determine(
     require_possible(conn, command.outcome, visit_id)?;
     visits::reviewed(conn, visit_id, actor, command.outcome.as_str(), now)?;
     let id = DeterminationId::mint();
-    let signed = serde_json::json!({
-        "id": id, "visit": visit_id, "outcome": command.outcome, "reasons": command.reasons,
-        "reason": reason, "author": actor.user, "replaces": command.replaces, "created_at": now,
-    });
-    let subject = Sha256::of(&canonical::write(&signed).map_err(|e| Error::Internal(e.into()))?);
+    let held = evidence::records_of(conn, visit_id)?;
+    let document = DeterminationDocument {
+        schema: determination::SCHEMA.to_owned(),
+        id: id.clone(),
+        visit: visit_id.clone(),
+        outcome: command.outcome.as_str().to_owned(),
+        reasons: command.reasons.iter().filter_map(|reason| word(reason)).collect(),
+        reason: reason.clone(),
+        author: actor.user.clone(),
+        author_name: actor.name.clone(),
+        replaces: command.replaces.clone(),
+        created_at: now,
+        considered: Contents::of(held.iter().map(|stored| &stored.hash)),
+    };
+    let (document, subject) = written(&document)?;
     let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
     store::insert(
         conn,
@@ -156,6 +168,7 @@ pub fn determine(
             replaces: command.replaces.as_ref(),
             created_at: now,
             log_index: logged.index,
+            document: &document,
         },
     )?;
     find(conn, &id)
@@ -193,10 +206,27 @@ pub fn approve(
     let visit = visits::get(conn, &determination.visit, now)?;
     refuse_own(conn, actor, &visit)?;
     require_possible(conn, determination.outcome, &visit.id)?;
-    let subject = Sha256::of(format!("approval {id} {}", actor.user).as_bytes());
+    let (document, subject) = written(&ApprovalDocument {
+        schema: determination::APPROVAL_SCHEMA.to_owned(),
+        determination: id.clone(),
+        approver: actor.user.clone(),
+        approver_name: actor.name.clone(),
+        approved_at: now,
+    })?;
     let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
-    store::insert_approval(conn, id, &actor.user, logged.index, now)?;
+    store::insert_approval(conn, id, &actor.user, logged.index, &document, now)?;
     find(conn, id)
+}
+
+/// The document's bytes as text, and what the log's entry about it commits to.
+fn written<T: Serialize>(document: &T) -> Result<(String, Sha256)> {
+    let (bytes, subject) = determination::subject(document).map_err(|e| Error::Internal(e.into()))?;
+    Ok((String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))?, subject))
+}
+
+/// A word of a closed list, as it is written.
+fn word<T: Serialize>(value: &T) -> Option<String> {
+    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }
 
 fn find(conn: &mut Conn, id: &DeterminationId) -> Result<Determination> {

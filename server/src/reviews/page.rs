@@ -16,6 +16,7 @@ use super::{Determine, Dossier};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
+use crate::custody::{self, CustodyAct, Deed};
 use crate::error::{Error, Result};
 use crate::evidence::{ChainGap, FileState, Finding, Weight};
 use crate::pages::{self, Shell};
@@ -219,7 +220,11 @@ fn window(visit: &Visit) -> String {
 async fn show(app: Data<App>, session: PageSession, id: Path<VisitId>) -> Result<HttpResponse> {
     session.actor.require(Permission::ReadVisits)?;
     let now = app.clock.now();
-    let seen = for_reader(app.into_inner(), &session, id.into_inner(), now).await?;
+    let app = app.into_inner();
+    let id = id.into_inner();
+    let seen = for_reader(Arc::clone(&app), &session, id.clone(), now).await?;
+    let deed = Deed { act: CustodyAct::Viewed, visit: Some(&id), subject: None, why: "the visit's page" };
+    custody::looked(&app, &session.actor, deed).await?;
     pages::html(&VisitPage::new(&session, seen, None))
 }
 

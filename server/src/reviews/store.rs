@@ -21,6 +21,8 @@ pub(super) struct NewDetermination<'a> {
     pub replaces: Option<&'a DeterminationId>,
     pub created_at: Timestamp,
     pub log_index: i64,
+    /// The exact bytes that the log commits to.
+    pub document: &'a str,
 }
 
 pub(super) fn insert(conn: &mut Conn, row: &NewDetermination<'_>) -> Result<()> {
@@ -33,6 +35,7 @@ pub(super) fn insert_approval(
     id: &DeterminationId,
     approver: &UserId,
     log_index: i64,
+    document: &str,
     now: Timestamp,
 ) -> Result<()> {
     diesel::insert_into(determination_approvals::table)
@@ -41,6 +44,7 @@ pub(super) fn insert_approval(
             determination_approvals::approver_id.eq(approver),
             determination_approvals::approved_at.eq(now),
             determination_approvals::log_index.eq(log_index),
+            determination_approvals::document.eq(document),
         ))
         .execute(conn)?;
     Ok(())
@@ -101,6 +105,45 @@ pub(super) fn determinations(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Det
         one.counts = Some(at) == in_force;
         one.waits = at == newest && !one.counts;
     }
+    Ok(all)
+}
+
+/// A determination or an approval, as the log commits to it.
+pub struct Concluded {
+    pub determination: DeterminationId,
+    pub log_index: i64,
+    /// Absent where the row is older than documents are.
+    pub document: Option<String>,
+    pub approval: bool,
+}
+
+/// Every determination of a visit and every approval, in the order of the log.
+///
+/// # Errors
+/// When the database fails.
+pub fn documents(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Concluded>> {
+    type Row = (DeterminationId, i64, Option<String>);
+    let concluded = |approval| {
+        move |(determination, log_index, document)| Concluded { determination, log_index, document, approval }
+    };
+    let made: Vec<Row> = determinations::table
+        .filter(determinations::visit_id.eq(visit))
+        .select((determinations::id, determinations::log_index, determinations::document))
+        .load(conn)?;
+    let approved: Vec<Row> = determination_approvals::table
+        .inner_join(
+            determinations::table.on(determinations::id.eq(determination_approvals::determination_id)),
+        )
+        .filter(determinations::visit_id.eq(visit))
+        .select((
+            determination_approvals::determination_id,
+            determination_approvals::log_index,
+            determination_approvals::document,
+        ))
+        .load(conn)?;
+    let mut all: Vec<Concluded> = made.into_iter().map(concluded(false)).collect();
+    all.extend(approved.into_iter().map(concluded(true)));
+    all.sort_by_key(|one| one.log_index);
     Ok(all)
 }
 

@@ -1,8 +1,9 @@
 //! `make bench`: the figures that Endcheck is held to, each beside a peer or a limit of the same run.
 //!
-//! Arguments choose figures (`exif capture ingest list link`); none is all of them. Prints one table
+//! Arguments choose figures (`exif capture ingest list link log bundle`); none is all of them. Prints one table
 //! and writes `target/bench/results.json`. These are not tests: a missed goal is shown, not an error.
 
+mod bundle;
 mod capture;
 mod counter;
 mod device;
@@ -10,6 +11,7 @@ mod exif;
 mod ingest;
 mod link;
 mod list;
+mod log;
 mod measure;
 mod programs;
 mod table;
@@ -22,12 +24,14 @@ use table::Row;
 
 type Figure = fn() -> anyhow::Result<Vec<Row>>;
 
-const FIGURES: [(&str, Figure); 5] = [
+const FIGURES: [(&str, Figure); 7] = [
     ("exif", exif::run),
     ("capture", capture::run),
     ("ingest", ingest::run),
     ("list", list::run),
     ("link", link::run),
+    ("log", log::run),
+    ("bundle", bundle::run),
 ];
 
 fn main() -> anyhow::Result<()> {

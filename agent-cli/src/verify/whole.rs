@@ -1,0 +1,170 @@
+//! That nothing was left out: what devices, people and headquarters committed to, against what is here.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{DeviceId, VisitId};
+use endcheck_protocol::record::{Act, Contents, Record};
+
+use super::papers::{Papers, Signed};
+use super::trust::Trust;
+use super::{Found, Outcome, Verifier};
+
+/// Records that a close of their own device commits to, where the commitment holds.
+pub(super) struct Committed(HashSet<Sha256>);
+
+impl Committed {
+    pub(super) fn holds(&self, record: &Sha256) -> bool {
+        self.0.contains(record)
+    }
+}
+
+/// The records of the device and visit of `close` before it, in the order of their numbers.
+fn before<'a>(papers: &'a Papers, close: &Signed<Record>) -> Vec<&'a Signed<Record>> {
+    let mut records: Vec<&Signed<Record>> = papers
+        .records
+        .iter()
+        .filter(|signed| {
+            signed.content.device == close.content.device
+                && signed.content.task.visit == close.content.task.visit
+                && signed.content.seq < close.content.seq
+        })
+        .collect();
+    records.sort_by_key(|signed| signed.content.seq);
+    records
+}
+
+/// The closes that say what came before them.
+fn closes(papers: &Papers) -> impl Iterator<Item = (&Signed<Record>, &Contents)> {
+    papers.records.iter().filter_map(|signed| match &signed.content.act {
+        Act::VisitClose { contents: Some(contents), .. } => Some((signed, contents)),
+        _ => None,
+    })
+}
+
+/// Which records the closes commit to. A close counts once the log holds it.
+pub(super) fn committed(papers: &Papers, trust: &Trust<'_>) -> Committed {
+    let mut hashes = HashSet::new();
+    for (close, contents) in closes(papers) {
+        let held = before(papers, close);
+        let holds = Contents::of(held.iter().map(|signed| &signed.envelope.hash)) == *contents;
+        if holds && trust.in_log(&close.envelope.hash).0 == Outcome::Holds {
+            hashes.extend(held.iter().map(|signed| signed.envelope.hash.clone()));
+            hashes.insert(close.envelope.hash.clone());
+        }
+    }
+    Committed(hashes)
+}
+
+fn compared(contents: &Contents, held: &[&Sha256]) -> Found {
+    if Contents::of(held.iter().copied()) == *contents {
+        return (Outcome::Holds, format!("all {} records that it commits to are here", contents.records));
+    }
+    let count = held.len() as u64;
+    let what = match count.cmp(&contents.records) {
+        std::cmp::Ordering::Less => format!("{count} are here: some were left out"),
+        std::cmp::Ordering::Greater => format!("{count} are here: some were added"),
+        std::cmp::Ordering::Equal => "as many are here, but not the same ones".to_owned(),
+    };
+    (Outcome::Failed, format!("it commits to {} records; {what}", contents.records))
+}
+
+impl Verifier<'_> {
+    /// What each close says of the records before it; a device that closed nothing says nothing.
+    pub(super) fn contents(&mut self) {
+        let papers = self.papers;
+        for (close, contents) in closes(papers) {
+            let held = before(papers, close);
+            let hashes: Vec<&Sha256> = held.iter().map(|signed| &signed.envelope.hash).collect();
+            self.say(&close.file, "nothing-left-out", compared(contents, &hashes));
+        }
+        let closed: BTreeSet<(&DeviceId, Option<&VisitId>)> = closes(papers)
+            .map(|(close, _)| (&close.content.device, close.content.task.visit.as_ref()))
+            .collect();
+        let mut open: BTreeMap<(&DeviceId, Option<&VisitId>), (&str, u64)> = BTreeMap::new();
+        for signed in &papers.records {
+            let whose = (&signed.content.device, signed.content.task.visit.as_ref());
+            if !closed.contains(&whose) {
+                open.entry(whose).or_insert((&signed.file, 0)).1 += 1;
+            }
+        }
+        // Single records say nothing of a visit as a whole, and need not.
+        if papers.ledger.is_empty() {
+            return;
+        }
+        for ((device, _), (file, count)) in open {
+            let why =
+                format!("device {device} closed nothing: whether its {count} records are all, nobody says");
+            self.say(file, "nothing-left-out", (Outcome::NotChecked, why));
+        }
+    }
+
+    /// Determinations and approvals: in the log, and made of these records.
+    pub(super) fn conclusions(&mut self) {
+        let papers = self.papers;
+        for one in &papers.determinations {
+            let found = self.trust.in_log(&one.subject);
+            self.say(&one.file, "determination-in-log", found);
+            let found = match self.trust.logged(&one.subject) {
+                None => (Outcome::NotChecked, "where in the log it stands is not proved".to_owned()),
+                Some((index, _)) => {
+                    let mut held: Vec<(u64, &Sha256)> = papers
+                        .records
+                        .iter()
+                        .filter(|signed| signed.content.task.visit.as_ref() == Some(&one.content.visit))
+                        .filter_map(|signed| {
+                            let hash = &signed.envelope.hash;
+                            self.trust.logged(hash).filter(|(at, _)| *at < index).map(|(at, _)| (at, hash))
+                        })
+                        .collect();
+                    held.sort_unstable();
+                    let held: Vec<&Sha256> = held.into_iter().map(|(_, hash)| hash).collect();
+                    compared(&one.content.considered, &held)
+                }
+            };
+            self.say(&one.file, "what-was-considered", found);
+        }
+        for one in &papers.approvals {
+            let found = self.trust.in_log(&one.subject);
+            self.say(&one.file, "approval-in-log", found);
+            let known = papers.determinations.iter().any(|made| made.content.id == one.content.determination);
+            let found = if known {
+                (Outcome::Holds, format!("of determination {}", one.content.determination))
+            } else {
+                (Outcome::Failed, "the determination that it approves is not here".to_owned())
+            };
+            self.say(&one.file, "approval-of", found);
+        }
+    }
+
+    /// The ledger: every entry in a batch that the log holds, each following the one before it.
+    pub(super) fn ledger(&mut self) {
+        let papers = self.papers;
+        let mut expected = (0, None);
+        for (place, line) in &papers.ledger {
+            let found = match line.holds() {
+                Err(error) => (Outcome::Failed, format!("its batch does not commit to it: {error}")),
+                Ok(()) => match self.trust.logged(&line.batch.root) {
+                    Some((index, _)) if index != line.batch.log_index => (
+                        Outcome::Failed,
+                        format!("its batch is entry {index} of the log, not the one it names"),
+                    ),
+                    _ => self.trust.in_log(&line.batch.root),
+                },
+            };
+            self.say(place, "ledger-entry", found);
+            let entry = &line.entry;
+            let found = if (entry.number, &entry.prev) == (expected.0, &expected.1) {
+                (Outcome::Holds, format!("number {} follows the one before it", entry.number))
+            } else {
+                let text = format!(
+                    "number {} stands where {} is expected, or names another one before it",
+                    entry.number, expected.0
+                );
+                (Outcome::Failed, text)
+            };
+            self.say(place, "ledger-order", found);
+            expected = (entry.number.saturating_add(1), entry.hash().ok());
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Rows as the audit compares them.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use endcheck_protocol::canonical;
+use endcheck_protocol::determination::{ApprovalDocument, DeterminationDocument};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope::{Envelope, RECEIPT_TYPE, RECORD_TYPE};
+use endcheck_protocol::ids::{DeterminationId, FindingId, NoteId, UserId, VisitId};
+use endcheck_protocol::ledger::{LedgerEntry, Note};
+use endcheck_protocol::record::Record;
+use endcheck_protocol::sync::Receipt;
+use endcheck_protocol::time::Timestamp;
+
+use crate::db::schema::{
+    custody_ledger, custody_notes, custody_pending, derived_files, determination_approvals, determinations,
+    evidence_files, exports, findings, log_entries, receipts, records,
+};
+use crate::db::{Conn, MultiBackend};
+use crate::error::Result;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = log_entries, check_for_backend(MultiBackend))]
+pub(super) struct EntryRow {
+    pub idx: i64,
+    pub subject: Sha256,
+    pub salt: String,
+    pub entry: Vec<u8>,
+    pub logged_at: Timestamp,
+}
+
+pub(super) fn entries(conn: &mut Conn) -> Result<Vec<EntryRow>> {
+    Ok(log_entries::table.order(log_entries::idx).select(EntryRow::as_select()).load(conn)?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = records, check_for_backend(MultiBackend))]
+pub(super) struct RecordRow {
+    pub hash: Sha256,
+    pub seq: Option<i64>,
+    pub visit_id: Option<VisitId>,
+    pub device_at: Option<Timestamp>,
+    pub received_at: Timestamp,
+    pub log_index: i64,
+    pub envelope: Vec<u8>,
+}
+
+impl RecordRow {
+    pub(super) fn record(&self) -> Option<Record> {
+        canonical::read(&Envelope::read(&self.envelope, RECORD_TYPE).ok()?.payload).ok()
+    }
+}
+
+pub(super) fn records(conn: &mut Conn) -> Result<Vec<RecordRow>> {
+    Ok(records::table.order(records::log_index).select(RecordRow::as_select()).load(conn)?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = receipts, check_for_backend(MultiBackend))]
+pub(super) struct ReceiptRow {
+    pub log_index: i64,
+    #[diesel(column_name = record_hash)]
+    pub record: Sha256,
+    pub kind: String,
+    pub envelope: String,
+}
+
+pub(super) fn receipts(conn: &mut Conn) -> Result<Vec<ReceiptRow>> {
+    Ok(receipts::table.order(receipts::log_index).select(ReceiptRow::as_select()).load(conn)?)
+}
+
+pub(super) fn receipt(envelope: &str) -> Option<Receipt> {
+    canonical::read(&Envelope::read(envelope.as_bytes(), RECEIPT_TYPE).ok()?.payload).ok()
+}
+
+/// What a row is called, where the log holds it, and what it must commit to; `None` where the row is older
+/// than documents are.
+pub(super) type Committed = (String, i64, Option<Sha256>);
+
+pub(super) fn determinations(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let subject = |document: Option<String>| document.map(|text| Sha256::of(text.as_bytes()));
+    let made: Vec<(DeterminationId, i64, Option<String>)> = determinations::table
+        .select((determinations::id, determinations::log_index, determinations::document))
+        .load(conn)?;
+    let approved: Vec<(DeterminationId, i64, Option<String>)> = determination_approvals::table
+        .select((
+            determination_approvals::determination_id,
+            determination_approvals::log_index,
+            determination_approvals::document,
+        ))
+        .load(conn)?;
+    let made =
+        made.into_iter().map(|(id, index, text)| (format!("determination {id}"), index, subject(text)));
+    let approved =
+        approved.into_iter().map(|(id, index, text)| (format!("approval of {id}"), index, subject(text)));
+    Ok(made.chain(approved).collect())
+}
+
+pub(super) fn derived(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let rows: Vec<(Sha256, Sha256, i64)> = derived_files::table
+        .select((derived_files::parent_record, derived_files::sha256, derived_files::log_index))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(parent, sha256, index)| {
+            let subject = endcheck_protocol::bag::derived_subject(&parent, &sha256);
+            (format!("redacted file {sha256}"), index, Some(subject))
+        })
+        .collect())
+}
+
+pub(super) fn exports(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let rows: Vec<(Sha256, i64)> =
+        exports::table.select((exports::bag_sha256, exports::log_index)).load(conn)?;
+    Ok(rows.into_iter().map(|(bag, index)| (format!("export {bag}"), index, Some(bag))).collect())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = custody_ledger, check_for_backend(MultiBackend))]
+pub(super) struct LedgerRow {
+    pub log_index: i64,
+    pub visit: String,
+    pub number: i64,
+    pub entry: String,
+}
+
+/// The ledger in the order in which it was committed.
+pub(super) fn ledger(conn: &mut Conn) -> Result<Vec<LedgerRow>> {
+    Ok(custody_ledger::table
+        .order((custody_ledger::log_index, custody_ledger::position))
+        .select(LedgerRow::as_select())
+        .load(conn)?)
+}
+
+/// Columns of records that say other things than the signed bytes do.
+pub(super) fn differing_records(rows: &[RecordRow]) -> Vec<String> {
+    rows.iter()
+        .filter_map(|row| {
+            let record = row.record()?;
+            let same = row.seq == i64::try_from(record.seq).ok()
+                && row.device_at == Some(record.clock.device_at)
+                // A visit that was not known then stays unnamed.
+                && (row.visit_id.is_none() || row.visit_id == record.task.visit);
+            (!same).then(|| {
+                format!("record {} stands under another number, visit or time than it says", row.hash)
+            })
+        })
+        .collect()
+}
+
+/// Determinations and approvals whose row says other things than its document.
+pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
+    type Row = (DeterminationId, VisitId, String, String, UserId, Timestamp, Option<String>);
+    let rows: Vec<Row> = determinations::table
+        .select((
+            determinations::id,
+            determinations::visit_id,
+            determinations::outcome,
+            determinations::reason,
+            determinations::author_id,
+            determinations::created_at,
+            determinations::document,
+        ))
+        .load(conn)?;
+    let mut faults = Vec::new();
+    for (id, visit, outcome, reason, author, created_at, document) in rows {
+        let Some(text) = document else { continue };
+        let same = canonical::read(text.as_bytes()).is_ok_and(|document: DeterminationDocument| {
+            document.id == id
+                && document.visit == visit
+                && document.outcome == outcome
+                && document.reason == reason
+                && document.author == author
+                && document.created_at == created_at
+        });
+        if !same {
+            faults.push(format!("determination {id} says other things than its document"));
+        }
+    }
+    let rows: Vec<(DeterminationId, UserId, Timestamp, Option<String>)> = determination_approvals::table
+        .select((
+            determination_approvals::determination_id,
+            determination_approvals::approver_id,
+            determination_approvals::approved_at,
+            determination_approvals::document,
+        ))
+        .load(conn)?;
+    for (id, approver, approved_at, document) in rows {
+        let Some(text) = document else { continue };
+        let same = canonical::read(text.as_bytes()).is_ok_and(|document: ApprovalDocument| {
+            document.determination == id
+                && document.approver == approver
+                && document.approved_at == approved_at
+        });
+        if !same {
+            faults.push(format!("the approval of {id} says other things than its document"));
+        }
+    }
+    Ok(faults)
+}
+
+/// Notes and findings that say other things than the ledger, or are in it without a row, or the other way.
+pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
+    let notes: Vec<(NoteId, Option<VisitId>, Timestamp, String)> = custody_notes::table
+        .select((custody_notes::id, custody_notes::visit_id, custody_notes::noted_at, custody_notes::note))
+        .load(conn)?;
+    let pending: Vec<NoteId> = custody_pending::table.select(custody_pending::note_id).load(conn)?;
+    let pending: std::collections::BTreeSet<NoteId> = pending.into_iter().collect();
+    let ledger: Vec<(NoteId, String)> =
+        custody_ledger::table.select((custody_ledger::note_id, custody_ledger::entry)).load(conn)?;
+    let mut ledger: BTreeMap<NoteId, String> = ledger.into_iter().collect();
+    let mut faults = Vec::new();
+    let mut found: BTreeMap<(Option<Sha256>, String, String), (String, String)> = BTreeMap::new();
+    for (id, visit, noted_at, text) in notes {
+        let Ok(note) = serde_json::from_str::<Note>(&text) else {
+            faults.push(format!("note {id} cannot be read"));
+            continue;
+        };
+        if let Note::Finding { record, signal, method, summary, weight, .. } = &note {
+            found.insert((record.clone(), signal.clone(), method.clone()), (summary.clone(), weight.clone()));
+        }
+        let entry = ledger.remove(&id).and_then(|text| serde_json::from_str::<LedgerEntry>(&text).ok());
+        match entry {
+            None if pending.contains(&id) => {}
+            None => faults.push(format!("note {id} is in no batch and waits for none")),
+            Some(entry) if entry.visit == visit && entry.noted_at == noted_at && entry.note == note => {}
+            Some(_) => faults.push(format!("note {id} says other things than the ledger")),
+        }
+    }
+    faults.extend(ledger.into_keys().map(|id| format!("note {id} is in the ledger but not here any more")));
+    let rows: Vec<(FindingId, Option<Sha256>, String, String, String, String)> = findings::table
+        .select((
+            findings::id,
+            findings::record_hash,
+            findings::signal,
+            findings::method,
+            findings::summary,
+            findings::weight,
+        ))
+        .load(conn)?;
+    for (id, record, signal, method, summary, weight) in rows {
+        match found.remove(&(record, signal.clone(), method)) {
+            Some((noted, weighed)) if noted == summary && weighed == weight => {}
+            _ => faults
+                .push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
+        }
+    }
+    faults.extend(
+        found
+            .into_keys()
+            .map(|(_, signal, _)| format!("a finding {signal} was noted but is not here any more")),
+    );
+    Ok(faults)
+}
+
+/// Files whose row says other things than the record that names them.
+pub(super) fn differing_files(conn: &mut Conn, rows: &[RecordRow]) -> Result<Vec<String>> {
+    let files: Vec<(Sha256, Sha256, Sha256, i64)> = evidence_files::table
+        .select((
+            evidence_files::record_hash,
+            evidence_files::sha256,
+            evidence_files::sealed_sha256,
+            evidence_files::size_bytes,
+        ))
+        .load(conn)?;
+    let mut files: BTreeMap<Sha256, (Sha256, Sha256, i64)> =
+        files.into_iter().map(|(record, sha256, sealed, size)| (record, (sha256, sealed, size))).collect();
+    let mut faults = Vec::new();
+    for row in rows {
+        let Some(record) = row.record() else { continue };
+        let (Some(facts), Some((sha256, sealed, size))) = (record.act.file(), files.remove(&row.hash)) else {
+            continue;
+        };
+        if facts.sha256 != sha256
+            || facts.sealed_sha256 != sealed
+            || i64::try_from(facts.size_bytes) != Ok(size)
+        {
+            faults.push(format!(
+                "the file of record {} stands under another hash than the record says",
+                row.hash
+            ));
+        }
+    }
+    faults
+        .extend(files.into_keys().map(|record| format!("a file names record {record}, which names no file")));
+    Ok(faults)
+}

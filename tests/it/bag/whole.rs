@@ -1,0 +1,187 @@
+//! What a bag holds, and that it comes out the same.
+
+use endcheck::ExitStatus;
+use serde_json::{Value, json};
+
+use super::{Case, unpack};
+use crate::office::text;
+use crate::tablet::files_below;
+
+#[test]
+fn a_bag_holds_the_case_and_everything_in_it_verifies() {
+    let case = Case::new();
+    let answer = case.exported("");
+    assert_eq!(answer.header("content-type"), "application/x-tar");
+    let archive = case.folder.path().join("case.tar");
+    std::fs::write(&archive, &answer.body).unwrap();
+    let said = case.verify(&archive);
+    assert_eq!(said.status, ExitStatus::Success, "{}{}", said.output, said.errors);
+    for check in [
+        "bag-whole",
+        "bag-in-log",
+        "record-visit",
+        "record-time",
+        "original",
+        "record-signature",
+        "record-order",
+        "nothing-left-out",
+        "what-was-considered",
+        "approval-in-log",
+        "ledger-entry",
+        "ledger-order",
+        "checklist",
+    ] {
+        assert!(said.output.contains(check), "{check} is not among the checks: {}", said.output);
+    }
+    assert!(said.output.contains("made after") && said.output.contains("and before"), "{}", said.output);
+    let bag = unpack(&answer.body, &case.folder.path().join("bag"));
+    case.holds(&bag);
+    for path in [
+        "data/report.html",
+        "data/VERIFY.md",
+        "data/CERTIFICATE-draft.md",
+        "data/custody.jsonl",
+        "data/findings.json",
+        "data/log/checkpoint",
+        "data/log/policy",
+        "data/bundle.json",
+        "bag.tlog-proof",
+    ] {
+        assert!(bag.join(path).is_file(), "{path}");
+    }
+    assert_eq!(files_below(&bag.join("data/original")).len(), 2);
+    let certificate = std::fs::read_to_string(bag.join("data/CERTIFICATE-draft.md")).unwrap();
+    assert!(certificate.contains("RFC 8032") && !certificate.contains("FAILED"), "{certificate}");
+    let report = std::fs::read_to_string(bag.join("data/report.html")).unwrap();
+    assert!(report.contains("Another serial.") && report.contains("The gate was open."));
+    assert!(!report.contains("<script"));
+    let findings: Value =
+        serde_json::from_slice(&std::fs::read(bag.join("data/findings.json")).unwrap()).unwrap();
+    assert!(findings.as_array().unwrap().iter().any(|finding| finding["signal"] == "photo-outside-fence"));
+}
+
+#[test]
+fn the_same_state_gives_the_same_bytes_and_later_acts_do_not_change_it() {
+    let case = Case::new();
+    let first = case.exported("");
+    let size = first.header("endcheck-log-size").to_owned();
+    case.office.server.clock().advance(chrono::TimeDelta::days(3));
+    let visit = &case.visit;
+    let newest = case.office.dossier(visit)["determinations"].as_array().unwrap().last().unwrap().clone();
+    let again = json!({ "outcome": "unverified", "reason": "Once more.", "replaces": newest["id"] });
+    case.office.determine(visit, &again).expect(201);
+    case.office.tick();
+    let same = case.exported(&format!("&as_of={size}"));
+    assert_eq!(same.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
+    assert!(same.body == first.body, "the archives differ");
+    let later = case.exported("");
+    assert_ne!(later.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
+    let path = format!("/api/v1/visits/{visit}/bundle?why=x&as_of=999999");
+    case.office.investigator().get(&path).expect_problem(422, "invalid-fields");
+    case.office
+        .investigator()
+        .get(&format!("/api/v1/visits/{visit}/bundle?why="))
+        .expect_problem(422, "invalid-fields");
+}
+
+#[test]
+fn what_is_done_with_the_evidence_stands_in_the_ledger() {
+    let case = Case::new();
+    let dossier = case.office.dossier(&case.visit);
+    let photo = text(&dossier, "/files/0/record");
+    let investigator = case.office.investigator();
+    investigator.get(&format!("/api/v1/records/{photo}/thumbnail"));
+    investigator.get(&format!("/api/v1/records/{photo}/original")).expect(200);
+    // Somebody who has no business with the visit learns nothing, and is remembered.
+    let stranger = case.office.as_person(&case.office.tomas);
+    for path in [
+        format!("/api/v1/visits/{}", case.visit),
+        format!("/api/v1/visits/{}/bundle?why=x", case.visit),
+        format!("/api/v1/records/{photo}/original"),
+        format!("/api/v1/records/{photo}/envelope"),
+    ] {
+        stranger.get(&path).expect_problem(404, "not-found");
+    }
+    case.exported("");
+    let path = format!("/api/v1/visits/{}/custody", case.visit);
+    let entries = investigator.get(&path).expect_json(200)["entries"].as_array().unwrap().clone();
+    let acts: Vec<String> = entries
+        .iter()
+        .filter(|entry| entry["note"]["kind"] == "custody")
+        .map(|entry| text(entry, "/note/act"))
+        .collect();
+    for act in
+        ["captured", "sealed", "received", "verified", "released", "viewed", "copied", "exported", "refused"]
+    {
+        assert!(acts.iter().any(|found| found == act), "nobody noted {act}: {acts:?}");
+    }
+    assert_eq!(acts.iter().filter(|act| *act == "refused").count(), 4);
+    let refused = entries.iter().find(|entry| entry["note"]["act"] == "refused").unwrap();
+    assert_eq!(text(refused, "/note/name"), case.office.tomas.name);
+    let exported = entries.iter().find(|entry| entry["note"]["act"] == "exported").unwrap();
+    assert!(text(exported, "/note/why").contains("For the court."));
+    let numbers: Vec<u64> = entries.iter().map(|entry| entry["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_redaction_stands_beside_its_original_or_in_its_place_and_names_it() {
+    let case = Case::new();
+    let dossier = case.office.dossier(&case.visit);
+    let files = dossier["files"].as_array().unwrap();
+    let photo = files.iter().find(|file| file["name"] == "03-mast-outside-fence.jpg").unwrap();
+    let path = format!("/api/v1/records/{}/redactions?why=A+face+is+hidden.", text(photo, "/record"));
+    let redacted = std::fs::read(crate::office::fixture("photos/02-sign.jpg")).unwrap();
+    let send = |media_type: &str, body: &[u8]| {
+        case.office.investigator().send("POST", &path, &[("Content-Type", media_type)], Some(body))
+    };
+    let made = send("image/jpeg", &redacted).expect_json(201);
+    assert_eq!(send("image/jpeg", &redacted).expect_json(201), made, "a retry changes nothing");
+    send("text/html", &redacted).expect_problem(415, "not-a-redaction");
+    send("image/jpeg", b"").expect_problem(422, "invalid-fields");
+
+    let beside = unpack(&case.exported("").body, &case.folder.path().join("beside"));
+    case.holds(&beside);
+    assert_eq!(files_below(&beside.join("data/original")).len(), 2);
+    assert_eq!(files_below(&beside.join("data/derived")).len(), 1);
+    let instead = unpack(&case.exported("&redacted=true").body, &case.folder.path().join("instead"));
+    assert_eq!(files_below(&instead.join("data/original")).len(), 1);
+    let derived = files_below(&instead.join("data/derived"));
+    assert_eq!(std::fs::read(&derived[0]).unwrap(), redacted);
+    let said = case.verify(&instead);
+    assert_eq!(said.status as u8, 2, "{}", said.output);
+    let complaints = case.complaints(&instead);
+    assert!(
+        complaints.iter().all(|one| one.contains("a redacted file stands in its place")),
+        "{complaints:?}"
+    );
+    std::fs::write(&derived[0], b"another").unwrap();
+    assert_eq!(case.verify(&instead).status, ExitStatus::Refused);
+}
+
+#[test]
+fn the_command_line_exports_and_audits_as_the_interface_does() {
+    let case = Case::new();
+    let out = case.folder.path().join("case.tar");
+    let said = case.office.server.run_program(&[
+        "export",
+        &case.visit,
+        "--why",
+        "For the court.",
+        "--out",
+        &out.display().to_string(),
+    ]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    case.holds(&out);
+    let again = case.office.server.run_program(&[
+        "export",
+        &case.visit,
+        "--why",
+        "Again.",
+        "--out",
+        &out.display().to_string(),
+    ]);
+    assert!(!again.status.success(), "an existing file is never overwritten");
+    let audit = case.office.server.run_program(&["verify"]);
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
