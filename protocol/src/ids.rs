@@ -123,6 +123,8 @@ ids! {
     DeterminationId,
     /// A finding.
     FindingId,
+    /// A camera enrolled with a device.
+    CameraId,
     /// A version of a checklist template.
     TemplateId,
     /// A tus upload.

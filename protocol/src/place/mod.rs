@@ -17,4 +17,4 @@ pub mod verdict;
 pub use fence::{Fence, FenceError};
 pub use fix::{Fix, Mock, Provider};
 pub use position::{InvalidPosition, Position};
-pub use verdict::{DEFAULT_ACCURACY_MM, NotChecked, Verdict, judge};
+pub use verdict::{DEFAULT_ACCURACY_MM, NotChecked, Verdict, judge, judge_fix, moved_since_mm};

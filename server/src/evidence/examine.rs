@@ -153,7 +153,7 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
             method: METHOD,
         });
     }
-    findings.extend(flags::flagged(&facts, now));
+    findings.extend(flags::flagged(content, &facts, now));
     let thumbnail =
         match thumbnail::make(content, facts.format, (facts.width, facts.height), facts.orientation) {
             Ok(jpeg) => Some(jpeg),

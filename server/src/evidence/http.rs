@@ -146,7 +146,8 @@ async fn records(
     let shared = Arc::clone(&app);
     let taken = app
         .write(move |conn| {
-            intake::take_in(conn, &device, &shared.config.org, &shared.keys.authority, &envelopes, now)
+            let rules = intake::Rules::of(&shared);
+            intake::take_in(conn, &device, &rules, &envelopes, now)
         })
         .await?;
     if !taken.named.is_empty() {

@@ -11,15 +11,18 @@ mod flags;
 mod http;
 mod intake;
 mod judge;
+mod neighbours;
 mod observe;
 mod settle;
 mod store;
 mod thumbnail;
+mod watch;
 
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
 pub use http::{ApiDoc, RECORDS_PATH, routes};
+pub use observe::TravelLimits;
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredFile, StoredRecord};
 
