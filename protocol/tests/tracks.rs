@@ -112,11 +112,13 @@ fn every_dated_fix_of_a_log_is_a_point_of_its_track() {
         let [log, time, lat, lon, ..] = row.as_slice() else { panic!("{row:?}") };
         let read = file(&folder.join("shared").join(log));
         let (Ok(at), Ok(track)) = (time.parse::<Timestamp>(), read) else { continue };
-        if let Some(TrackPlace::On(on)) = track.place_at(at)
-            && on.gap_ms == 0
-        {
-            let apart_m = on.position.distance_m(degrees(lat, lon));
-            assert!(apart_m < 1.0, "{log} {time}: {apart_m} m");
+        let Some(TrackPlace::On(on)) = track.place_at(at) else { continue };
+        // One receiver set its clock back, and so was at two places in one second.
+        let mut there = track.points.iter().filter(|point| point.at == at).peekable();
+        if there.peek().is_some() {
+            assert_eq!(on.gap_ms, 0, "{log} {time}");
+            let expected = degrees(lat, lon);
+            assert!(there.any(|point| point.position.distance_m(expected) < 1.0), "{log} {time}");
             compared += 1;
         }
     }

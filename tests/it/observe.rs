@@ -6,15 +6,16 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use endcheck_protocol::checklist::{ItemStatus, VisitOutcome};
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::photo::{self, PhotoFacts};
 use endcheck_protocol::place::{Fix, Position, Provider};
-use endcheck_protocol::record::{Act, ItemSighting, SerialEntry, VerificationMethod};
+use endcheck_protocol::record::{Act, FileFacts, ItemSighting, SerialEntry, VerificationMethod};
 use endcheck_server::accounts;
 use endcheck_tests::workspace_root;
 use serde_json::{Value, json};
 
-use crate::hand::{HandDevice, task};
-use crate::office::{Office, fixture, text, until};
+use crate::hand::{HandDevice, file_facts, task};
+use crate::office::{Office, fixture, text};
 
 const SHIPMENT: &str = "SH-2026-0101";
 
@@ -261,7 +262,7 @@ fn the_clocks_of_a_visit_are_one_finding_whatever_the_number_of_photos() {
     assert!(found(&office, &visit, "photo-clock-differs").is_empty());
 }
 
-/// Takes photos in as the agent would and waits until each was looked into; their findings by file name.
+/// Takes photos in as the agent would and has each looked into; their findings by file name.
 fn looked_into(
     office: &Office,
     visit: &str,
@@ -276,13 +277,10 @@ fn looked_into(
         let (record, sealed) = device.photo(visit, &name, &bytes, facts);
         device.accepted(&[&record]);
         let _ = device.upload(&sealed, &name).expect(201);
-        names.insert(endcheck_protocol::digest::Sha256::of(&record).to_string(), name);
+        names.insert(Sha256::of(&record).to_string(), name);
     }
-    until("a look into every photo", || {
-        office.tick();
-        let dossier = office.dossier(visit);
-        dossier["files"].as_array().unwrap().iter().all(|file| file["facts"].is_object())
-    });
+    // A tick ends when everything that is stored was looked into.
+    office.tick();
     let mut found: BTreeMap<String, Vec<Value>> =
         names.values().map(|name| (name.clone(), Vec::new())).collect();
     for finding in office.dossier(visit)["findings"].as_array().unwrap() {
@@ -340,4 +338,46 @@ fn untouched_photos_contradict_nothing() {
     for ((weight, signal), count) in counted {
         println!("{count:3} of {} photos: {signal} ({weight})", found.len());
     }
+}
+
+#[test]
+fn a_track_places_photos_and_shows_what_is_off_it_whatever_came_first() {
+    let (office, visit, mut device) = dispatched();
+    let start = office.server.clock().now();
+    let point = |minute: i64| {
+        let at = start.plus(TimeDelta::minutes(minute));
+        format!("<trkpt lat='{:.4}' lon='8.366'><time>{at}</time></trkpt>", 51.778 + minute as f64 / 1000.0)
+    };
+    let points: String = (0..=10).map(point).collect();
+    let gpx = format!("<gpx><trk><trkseg>{points}</trkseg></trk></gpx>").into_bytes();
+    let bytes = std::fs::read(fixture("photos/02-sign.jpg")).unwrap();
+    let read = photo::read(&bytes).unwrap();
+    // The record says what the photo would say without its position, taken in the fifth minute.
+    let at = start.plus(TimeDelta::seconds(330));
+    let blind = PhotoFacts { position: None, taken_at: Some(at.to_string()), gps_at: None, ..read };
+    let (photo, _) = device.photo(&visit, "blind.jpg", &bytes, blind);
+    let sealed = device.seal(&gpx);
+    let file = FileFacts { mime: "application/gpx+xml".to_owned(), ..file_facts("walk.gpx", &gpx, &sealed) };
+    let track = device.add(task(&visit), Act::Track { file });
+    device.accepted(&[&photo, &track]);
+    assert!(found(&office, &visit, "track-read").is_empty());
+    let _ = device.upload(&sealed, "walk.gpx").expect(201);
+    office.tick();
+    let on = found(&office, &visit, "position-from-track");
+    let [on] = on.as_slice() else { panic!("{on:#?}") };
+    assert_eq!(on["record"], json!(Sha256::of(&photo)));
+    assert_eq!(on["values"]["position"], json!({ "lat_e7": 517_835_000, "lon_e7": 83_660_000 }));
+    assert_eq!(found(&office, &visit, "track-read")[0]["values"]["points"], 11);
+    let files = office.dossier(&visit)["files"].clone();
+    assert_eq!(files[0]["photo_position"]["position"], Value::Null, "it is never merged: {files:#}");
+    // A record that comes after its track is compared as well.
+    office.server.clock().advance(TimeDelta::minutes(9));
+    let near = placed(&mut device, &visit, 51.787, 8.366, note());
+    let far = placed(&mut device, &visit, 51.9, 8.366, note());
+    device.accepted(&[&near, &far]);
+    office.tick();
+    let off = found(&office, &visit, "off-track");
+    let [off] = off.as_slice() else { panic!("{off:#?}") };
+    assert_eq!(off["record"], json!(Sha256::of(&far)));
+    assert_eq!(found(&office, &visit, "track-read").len(), 1, "said once");
 }

@@ -150,6 +150,9 @@ async fn records(
             intake::take_in(conn, &device, &rules, &envelopes, now)
         })
         .await?;
+    if taken.look_again {
+        app.examiner.notify_one();
+    }
     if !taken.named.is_empty() {
         let app = Arc::clone(&app);
         // The records are in; bytes that came before them need no one to wait for them.

@@ -30,6 +30,8 @@ pub(super) struct TakenIn {
     pub answers: Vec<RecordAnswer>,
     /// Sealed hashes that records now name: their bytes may have arrived before.
     pub named: Vec<Sha256>,
+    /// Whether the examiner has something to do.
+    pub look_again: bool,
 }
 
 /// What holds for every intake of this server.
@@ -106,7 +108,7 @@ pub(super) fn take_in(
             answer(judged.hash.clone(), outcome, logged.index, judged.quarantine.clone()),
         );
     }
-    taker.watch.end(taker.conn, device, now)?;
+    let look_again = taker.watch.end(taker.conn, device, now)?;
     let named = taker.named;
     let answers = hashes
         .iter()
@@ -114,7 +116,7 @@ pub(super) fn take_in(
             answers.get(hash).cloned().ok_or_else(|| Error::Internal(anyhow::anyhow!("no answer for {hash}")))
         })
         .collect::<Result<_>>()?;
-    Ok(TakenIn { answers, named })
+    Ok(TakenIn { answers, named, look_again })
 }
 
 fn answer(

@@ -16,6 +16,7 @@ mod observe;
 mod settle;
 mod store;
 mod thumbnail;
+mod tracks;
 mod watch;
 
 pub use chain::{ChainGap, gaps};

@@ -143,9 +143,12 @@ impl Watch {
         Ok(())
     }
 
-    /// What is to be said of each touched visit as a whole, once its close is held.
-    pub fn end(self, conn: &mut Conn, device: &DeviceId, now: Timestamp) -> Result<()> {
+    /// What is to be said of each touched visit as a whole, once its close is held. True where a stored track
+    /// is to be looked into once more.
+    pub fn end(self, conn: &mut Conn, device: &DeviceId, now: Timestamp) -> Result<bool> {
+        let mut look_again = false;
         for (visit, zone) in self.touched {
+            look_again |= store::reexamine_tracks(conn, device, &visit)?;
             let records: Vec<(Sha256, Record)> = store::records_of_visit(conn, &visit)?
                 .into_iter()
                 .filter(|stored| &stored.device == device && stored.quarantine.is_none())
@@ -168,6 +171,6 @@ impl Watch {
                 findings::add_about(conn, subject, &said.finding, &about, now)?;
             }
         }
-        Ok(())
+        Ok(look_again)
     }
 }

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!((exact.position.to_string().as_str(), exact.gap_ms), ("48.0010000, 16.0000000", 0));
         let TrackPlace::On(middle) = at("10:00:05") else { panic!() };
         assert_eq!((middle.position.to_string().as_str(), middle.gap_ms), ("48.0002500, 16.0000000", 20_000));
-        assert_eq!((middle.gap_mm, middle.uncertainty_mm), (111_199, DEFAULT_ACCURACY_MM + 7_500));
+        assert_eq!((middle.gap_mm, middle.uncertainty_mm), (111_190, DEFAULT_ACCURACY_MM + 7_500));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod place;
 mod serial;
 #[cfg(test)]
 mod tests;
+mod track;
 mod travel;
 
 use chrono::TimeDelta;
@@ -31,6 +32,7 @@ pub(super) use camera::NOT_CHECKED as CAMERA_NOT_CHECKED;
 pub(super) use gaps::{GAP, Hole, MISSING, filled, missing};
 pub(super) use offsets::offsets;
 pub(super) use serial::{SHORTEST_CHARS, Sighting, elsewhere};
+pub(super) use track::{against as against_track, itself as track_itself};
 pub(super) use travel::Fixed;
 pub use travel::TravelLimits;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::photo::PhotoFacts;
 use endcheck_protocol::record::{Act, Record};
 use endcheck_protocol::time::Timestamp;
 use serde_json::{Value, json};
@@ -206,6 +207,28 @@ fn before_visit(shot: &Shot<'_>, opened_at: Timestamp) -> Option<VisitFinding> {
             method: METHOD,
         },
     })
+}
+
+/// By how much the camera that took this photo is ahead of satellite time, by the device's other photos of
+/// the visit; nothing where none of that camera has both times.
+pub(super) fn camera_offset_s(
+    facts: &PhotoFacts,
+    records: &[(Sha256, Record)],
+    zone: Option<Tz>,
+) -> Option<i64> {
+    let camera = |facts: &PhotoFacts| (facts.make.clone(), facts.model.clone(), facts.serial.clone());
+    let own = camera(facts);
+    let offsets_s: Vec<i64> = records
+        .iter()
+        .filter_map(|(_, record)| match &record.act {
+            Act::Photo { facts, .. } if camera(facts) == own => {
+                let (taken_at, _) = facts.taken_instant(zone)?;
+                Some(taken_at.since(facts.gps_at?).num_seconds())
+            }
+            _ => None,
+        })
+        .collect();
+    spread(&offsets_s).map(|spread| spread.median_s)
 }
 
 /// Median, least and greatest of some offsets.

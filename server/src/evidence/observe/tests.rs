@@ -433,3 +433,100 @@ fn missing_numbers_are_listed_and_their_arrival_is_told() {
     let far = [records[0].clone(), (hash("far"), far)];
     assert!(missing(&far, &held(&[2])).unwrap().about.starts_with("3 to "));
 }
+
+#[test]
+fn records_are_compared_with_the_track_and_photos_are_placed_on_it() {
+    // North at 111 m a minute from 48.0 at noon, for ten minutes.
+    let points: String = (0..=10)
+        .map(|minute| {
+            format!(
+                "<trkpt lat='48.0{minute:02}' lon='16'><time>2026-05-04T12:{minute:02}:00Z</time></trkpt>"
+            )
+        })
+        .collect();
+    let track = endcheck_protocol::place::track::read(
+        format!("<gpx><trk><trkseg>{points}</trkseg></trk></gpx>").as_bytes(),
+    )
+    .unwrap();
+    let placed = |lat: f64, gnss_at: Option<&str>| {
+        let position = Position::from_degrees(lat, 16.0).unwrap();
+        let fix =
+            Fix { accuracy_mm: Some(5_000), gnss_at: gnss_at.map(at), ..Fix::bare(position, Provider::Gpsd) };
+        Record { place: Some(fix), ..note(0) }
+    };
+    let shot = |gps_at: Option<&str>, position: Option<f64>| {
+        photo(
+            0,
+            PhotoFacts {
+                gps_at: gps_at.map(at),
+                taken_at: Some("2026-05-04T14:05:30".to_owned()),
+                position: position.map(|lat| {
+                    serde_json::from_value(
+                        serde_json::json!({ "lat_e7": (lat * 1e7) as i64, "lon_e7": 160_000_000 }),
+                    )
+                    .unwrap()
+                }),
+                ..facts()
+            },
+        )
+    };
+    let vienna = Some(chrono_tz::Europe::Vienna);
+    let say = |record: &Record| against_track(&[(hash("r"), record.clone())], &track, &hash("t"), vienna);
+    use Weight::{Info, Look};
+    for (name, record, expected) in [
+        ("no place", note(0), None),
+        ("on it", placed(48.0031, Some("2026-05-04T12:03:00Z")), None),
+        ("off it", placed(48.02, Some("2026-05-04T12:03:00Z")), Some(("off-track", Look))),
+        (
+            "where it was four minutes later, by satellites",
+            placed(48.007, Some("2026-05-04T12:03:00Z")),
+            Some(("off-track", Look)),
+        ),
+        ("where it was four minutes later, by a clock that may be wrong", placed(48.004, None), None),
+        ("after it ended", placed(48.5, Some("2026-05-04T13:00:00Z")), None),
+        (
+            "at 0, 0",
+            Record {
+                place: Some(Fix::bare(Position::from_degrees(0.0, 0.0).unwrap(), Provider::Nmea)),
+                ..note(0)
+            },
+            None,
+        ),
+        ("photo on it", shot(None, Some(48.0055)), None),
+        ("photo off it", shot(None, Some(48.5)), Some(("off-track", Look))),
+        ("photo without a position", shot(None, None), Some(("position-from-track", Info))),
+        ("photo before it began", shot(Some("2026-05-04T11:00:00Z"), None), None),
+    ] {
+        let found = say(&record);
+        let signals: Vec<_> = found.iter().map(|said| (said.finding.signal, said.finding.weight)).collect();
+        assert_eq!(signals, expected.into_iter().collect::<Vec<_>>(), "{name}");
+        found.iter().for_each(|said| whole(&said.finding));
+    }
+    let found = say(&shot(None, None));
+    assert_eq!(found[0].finding.values["position"]["lat_e7"], 480_055_000);
+    assert_eq!(found[0].finding.values["gap_ms"], 60_000);
+    // A camera that its other photos show to be an hour ahead is set right by them.
+    let other = photo(
+        1,
+        PhotoFacts {
+            gps_at: Some(at("2026-05-04T11:05:30Z")),
+            ..match shot(None, None).act {
+                Act::Photo { facts, .. } => *facts,
+                _ => panic!(),
+            }
+        },
+    );
+    let found =
+        against_track(&[(hash("r"), shot(None, None)), (hash("o"), other)], &track, &hash("t"), vienna);
+    assert!(
+        found.iter().all(|said| said.record != Some(hash("r"))),
+        "it would have been before the track: {found:#?}"
+    );
+    let said = track_itself(&track, LIMITS);
+    assert_eq!(said.iter().map(|said| said.signal).collect::<Vec<_>>(), ["track-read"]);
+    let jump = b"<gpx><trk><trkseg><trkpt lat='48' lon='16'><time>2026-05-04T10:00:00Z</time></trkpt>\
+        <trkpt lat='35' lon='51'><time>2026-05-04T10:00:10Z</time></trkpt></trkseg></trk></gpx>";
+    let said = track_itself(&endcheck_protocol::place::track::read(jump).unwrap(), LIMITS);
+    assert_eq!(said.iter().map(|said| said.signal).collect::<Vec<_>>(), ["track-read", "track-too-fast"]);
+    said.iter().for_each(whole);
+}
