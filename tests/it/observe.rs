@@ -381,3 +381,30 @@ fn a_track_places_photos_and_shows_what_is_off_it_whatever_came_first() {
     assert_eq!(off["record"], json!(Sha256::of(&far)));
     assert_eq!(found(&office, &visit, "track-read").len(), 1, "said once");
 }
+
+/// Everything in double quotes in a line.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+#[test]
+fn every_signal_is_described() {
+    let documented = std::fs::read_to_string(workspace_root().join("docs/api.md")).unwrap();
+    let mut folders = vec![workspace_root().join("server/src/evidence")];
+    let mut signals: Vec<String> = photo::PhotoFlag::ALL.iter().map(|flag| flag.code().to_owned()).collect();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            let lines = source.lines().filter_map(|line| line.split_once("signal: "));
+            signals.extend(lines.flat_map(|(_, line)| quoted(line)).map(str::to_owned));
+        }
+    }
+    assert!(signals.len() > 40, "{signals:?}");
+    let missing: Vec<_> =
+        signals.iter().filter(|signal| !documented.contains(&format!("`{signal}`"))).collect();
+    assert!(missing.is_empty(), "docs/api.md describes no {missing:?}");
+}
