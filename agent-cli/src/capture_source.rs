@@ -57,6 +57,22 @@ impl Source {
         Ok(bytes)
     }
 
+    /// The whole file, of at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// When it has more, or cannot be read.
+    pub fn read_whole(&mut self, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
+        if self.opened.len() > limit_bytes {
+            return Err(crate::seal::too_large(limit_bytes));
+        }
+        let mut bytes = Vec::new();
+        (&self.file)
+            .take(limit_bytes.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .context("the file cannot be read to its end")?;
+        Ok(bytes)
+    }
+
     /// The media type by the first bytes, and the file from its beginning.
     ///
     /// # Errors

@@ -42,6 +42,8 @@ pub enum Command {
     Open(Open),
     /// Take photos or documents in as evidence; the source files stay as they are
     Capture(Capture),
+    /// Take in where a receiver was over time: a GPX file or an NMEA log
+    Track(Track),
     /// Answer a question of the checklist
     Answer(Answer),
     /// Show what is open, go through it question by question, or take answers from a file
@@ -167,6 +169,14 @@ pub struct Capture {
     /// Remove the source file once its sealed copy and record are safe
     #[arg(long = "move")]
     pub move_source: bool,
+    #[command(flatten)]
+    pub on: OnVisit,
+}
+
+#[derive(Debug, Args)]
+pub struct Track {
+    /// The GPX file or NMEA log; it stays as it is
+    pub file: PathBuf,
     #[command(flatten)]
     pub on: OnVisit,
 }

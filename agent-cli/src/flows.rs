@@ -409,3 +409,34 @@ fn agents_at_once_take_turns() {
     });
     assert_eq!(chain(&device).len(), 21);
 }
+
+#[test]
+fn a_track_is_sealed_and_what_is_none_is_refused() {
+    let device = Device::enrolled();
+    let visit = device.visit.as_str();
+    device.json(&["open", &visit[..13], "--at", "51.7,8.3,10"]);
+    let file = |name: &str, content: &str| {
+        let path = device.folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let point = |time: &str| format!("<trkpt lat='51.7' lon='8.3'><time>2026-05-04T{time}</time></trkpt>");
+    let points = [point("10:00:00Z"), point("10:00:10Z"), "<trkpt lat='95' lon='1'/>".to_owned()].concat();
+    let good = file("walk.gpx", &format!("<gpx><trk><trkseg>{points}</trkseg></trk></gpx>"));
+    let taken = device.json(&["track", &good]);
+    assert_eq!((&taken[0]["points"], &taken[0]["rejected"]), (&2.into(), &1.into()));
+    assert_eq!(taken[0]["last_at"], "2026-05-04T10:00:10Z");
+    let records = chain(&device);
+    let Some(Act::Track { file: facts }) = records.last().map(|record| &record.act) else {
+        panic!("{records:?}")
+    };
+    assert_eq!((facts.name.as_str(), facts.mime.as_str()), ("walk.gpx", "application/gpx+xml"));
+    assert_eq!(facts.sha256, Sha256::of(&fs::read(&good).unwrap()));
+    let bomb = file("bomb.gpx", "<!DOCTYPE g [<!ENTITY a 'aa'>]><gpx>&a;</gpx>");
+    for (path, part) in [(bomb, "document type"), (file("empty.gpx", "<gpx/>"), "no point has both")] {
+        let (status, _, complained) = device.run(&["track", &path]);
+        assert_eq!(status, ExitStatus::Refused);
+        assert!(complained.contains(part) && complained.contains("--document"), "{complained}");
+    }
+    assert_eq!(chain(&device).len(), records.len());
+}

@@ -127,6 +127,8 @@ ids! {
     NoteId,
     /// An export of a visit's evidence.
     ExportId,
+    /// A camera enrolled with a device.
+    CameraId,
     /// A version of a checklist template.
     TemplateId,
     /// A tus upload.

@@ -58,6 +58,12 @@ pub struct Settings {
     /// Days that a device certificate lasts.
     #[arg(long, env = "ENDCHECK_DEVICE_DAYS", global = true)]
     pub device_days: Option<u32>,
+    /// Speed between two positions from which it is a finding to look at, in km/h.
+    #[arg(long, env = "ENDCHECK_TRAVEL_LOOK_KMH", global = true)]
+    pub travel_look_kmh: Option<u32>,
+    /// Speed between two positions from which they contradict each other, in km/h.
+    #[arg(long, env = "ENDCHECK_TRAVEL_CONTRADICTION_KMH", global = true)]
+    pub travel_contradiction_kmh: Option<u32>,
     /// When the tick runs: a cron expression with seconds.
     #[arg(long, env = "ENDCHECK_TICK", global = true)]
     pub tick: Option<String>,
@@ -85,6 +91,8 @@ pub struct Config {
     pub grace_hours: u32,
     pub routine_days: u32,
     pub device_days: u32,
+    pub travel_look_kmh: u32,
+    pub travel_contradiction_kmh: u32,
     pub tick: String,
     pub log_json: bool,
 }
@@ -130,6 +138,11 @@ impl Settings {
             grace_hours: self.grace_hours.or(file.grace_hours).unwrap_or(72),
             routine_days: self.routine_days.or(file.routine_days).unwrap_or(90),
             device_days: self.device_days.or(file.device_days).unwrap_or(180),
+            travel_look_kmh: self.travel_look_kmh.or(file.travel_look_kmh).unwrap_or(250),
+            travel_contradiction_kmh: self
+                .travel_contradiction_kmh
+                .or(file.travel_contradiction_kmh)
+                .unwrap_or(1_200),
             tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
             log_json: self.log_json || file.log_json,
             data,

@@ -24,6 +24,8 @@ mod limits;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]
+mod observe;
+#[cfg(test)]
 mod office;
 #[cfg(test)]
 mod races;

@@ -220,7 +220,7 @@ fn take(
 }
 
 /// What lies in the store is no evidence, and `--move` would remove it.
-fn refuse_own(home: &Path, path: &Path) -> anyhow::Result<()> {
+pub(super) fn refuse_own(home: &Path, path: &Path) -> anyhow::Result<()> {
     let inside = match (home.canonicalize(), path.canonicalize()) {
         (Ok(home), Ok(path)) => path.starts_with(home),
         // What cannot be found is refused when it is opened.

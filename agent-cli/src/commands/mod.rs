@@ -18,6 +18,7 @@ mod serial;
 mod statement;
 mod status;
 mod sync;
+mod track;
 mod verify;
 mod visits;
 
@@ -54,6 +55,7 @@ pub fn run(cli: Cli, environment: &Environment, ui: &Ui<'_>) -> anyhow::Result<E
         Command::Visits => within(&visits::run),
         Command::Open(command) => within(&|session| open::run(session, &command)),
         Command::Capture(command) => within(&|session| capture::run(session, &command)),
+        Command::Track(command) => within(&|session| track::run(session, &command)),
         Command::Answer(command) => within(&|session| answer::run(session, &command)),
         Command::Checklist(command) => within(&|session| checklist::run(session, &command)),
         Command::Item(command) => within(&|session| item::run(session, &command)),

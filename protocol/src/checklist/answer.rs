@@ -182,6 +182,12 @@ pub fn serials_match(read: &str, declared: &str) -> bool {
     serial_core(read).eq(serial_core(declared))
 }
 
+/// The form in which serials are compared, as [`serials_match`] does.
+#[must_use]
+pub fn serial_key(serial: &str) -> String {
+    serial_core(serial).collect()
+}
+
 fn serial_core(serial: &str) -> impl Iterator<Item = char> {
     let dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}');
     serial.chars().filter(move |c| !c.is_whitespace() && !dash(*c)).flat_map(char::to_uppercase)

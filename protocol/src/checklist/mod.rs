@@ -18,7 +18,7 @@ mod template;
 mod words;
 
 pub use answer::{
-    Answer, AnswerError, Decimal, InvalidDecimal, MAX_TEXT_CHARS, YesNo, serials_match, validate,
+    Answer, AnswerError, Decimal, InvalidDecimal, MAX_TEXT_CHARS, YesNo, serial_key, serials_match, validate,
 };
 pub use condition::{Condition, MAX_CONDITION_DEPTH};
 pub use error::TemplateError;

@@ -181,6 +181,20 @@ pub(super) fn differ(one: (i64, i64), other: (i64, i64)) -> bool {
     one.0.abs_diff(other.0) > SAME_E7 || one.1.abs_diff(other.1) > SAME_E7
 }
 
+/// The position of a block by the other library alone, where the block is sound enough to be shown to it.
+pub(super) fn second_reading(bytes: &[u8]) -> Option<(i64, i64)> {
+    let survey = survey(bytes);
+    if survey.oversized {
+        return None;
+    }
+    let read = exif::Reader::new()
+        .continue_on_error(true)
+        .read_raw(survey.working_copy(bytes))
+        .or_else(|error| error.distill_partial_result(|_| ()));
+    let exif = read.ok()?;
+    if survey.is_sound(exif.buf()) { second_opinion(exif.buf()) } else { None }
+}
+
 /// The position by the other library, `None` where it sees none.
 fn second_opinion(bytes: &[u8]) -> Option<(i64, i64)> {
     let source = MediaSource::from_memory(bytes.to_vec()).ok()?;

@@ -1,7 +1,8 @@
 //! The two times in a photo: the camera's, local and kept as written, and the satellites', UTC.
-//! Never converts the camera's time.
+//! The camera's time is kept as written; [`instant_of`] reads it as an instant for those who compare.
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _};
+use chrono_tz::Tz;
 
 use super::position::Ratio;
 use crate::time::Timestamp;
@@ -148,6 +149,26 @@ fn bounds(taken_at: &str) -> Option<(Timestamp, Timestamp)> {
     }
 }
 
+/// The instant that a `taken_at` text means: by its own offset, or else read in `zone`. With the instant,
+/// whether the offset was written. Of a local time that a change of clocks makes twice, the first.
+pub(super) fn instant_of(taken_at: &str, zone: Option<Tz>) -> Option<(Timestamp, bool)> {
+    let (earliest, latest) = bounds(taken_at)?;
+    let fraction = taken_at.get(19..).and_then(|tail| tail.strip_prefix('.')).map_or(0, micros_of);
+    let exact = |at: Timestamp| at.plus(TimeDelta::microseconds(fraction));
+    if earliest == latest {
+        return Some((exact(earliest), true));
+    }
+    let local = moment(taken_at.as_bytes().get(..19)?)?;
+    let at = zone?.from_local_datetime(&local).earliest()?;
+    Some((exact(Timestamp::from(at.to_utc())), false))
+}
+
+/// The microseconds of the decimals that `tail` begins with.
+fn micros_of(tail: &str) -> i64 {
+    let digits = tail.bytes().take_while(u8::is_ascii_digit);
+    digits.zip([100_000, 10_000, 1_000, 100, 10, 1]).map(|(digit, unit)| i64::from(digit - b'0') * unit).sum()
+}
+
 /// True where no time zone makes the two times agree.
 pub(super) fn clocks_differ(taken_at: &str, gps_at: Timestamp) -> bool {
     let slack = TimeDelta::hours(SLACK_HOURS);
@@ -196,6 +217,26 @@ mod tests {
         assert_eq!(gps_time(Some(b"2011:07:15"), &[(0, 0), (0, 0), (0, 0)]), Ok(None));
         assert_eq!(gps_time(Some(b"9999:99:99"), &[(99, 1), (99, 1), (99, 0)]), Err(()));
         assert_eq!(gps_time(Some(b"2011:07:15"), &[(24, 1), (0, 1), (0, 1)]), Err(()));
+    }
+
+    #[test]
+    fn a_local_time_is_an_instant_by_its_offset_or_a_zone() {
+        let vienna = Some(chrono_tz::Europe::Vienna);
+        for (taken_at, zone, expected) in [
+            ("2010-08-05T16:47:11+02:00", None, Some(("2010-08-05T14:47:11Z", true))),
+            ("2010-08-05T16:47:11.25-05:30", vienna, Some(("2010-08-05T22:17:11.250Z", true))),
+            ("2010-08-05T16:47:11Z", vienna, Some(("2010-08-05T16:47:11Z", true))),
+            ("2010-08-05T16:47:11", vienna, Some(("2010-08-05T14:47:11Z", false))),
+            ("2010-01-05T16:47:11.5", vienna, Some(("2010-01-05T15:47:11.500Z", false))),
+            ("2010-08-05T16:47:11", None, None),
+            // The hour that spring leaves out is no time of that zone.
+            ("2010-03-28T02:30:00", vienna, None),
+            ("2010-10-31T02:30:00", vienna, Some(("2010-10-31T00:30:00Z", false))),
+            ("yesterday", vienna, None),
+        ] {
+            let expected = expected.map(|(at, written)| (at.parse().unwrap(), written));
+            assert_eq!(instant_of(taken_at, zone), expected, "{taken_at}");
+        }
     }
 
     #[test]

@@ -123,6 +123,13 @@ impl PhotoFacts {
         sorted(flags)
     }
 
+    /// When the camera's clock says it was taken, with whether the file names its UTC offset. Where it does
+    /// not, the time is read in `zone`, usually that of the site; without a zone there is no instant.
+    #[must_use]
+    pub fn taken_instant(&self, zone: Option<chrono_tz::Tz>) -> Option<(Timestamp, bool)> {
+        clock::instant_of(self.taken_at.as_deref()?, zone)
+    }
+
     /// The position where it may be measured against a fence: not on null island, not one of two.
     #[must_use]
     pub fn position_for_verdict(&self) -> Option<&ExifPosition> {
@@ -225,6 +232,40 @@ impl PhotoFacts {
         self.lens = block.lens;
         self.software = block.software;
     }
+}
+
+/// One reading of a position in a photo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PositionReading {
+    /// Which metadata block of the file, from 0.
+    pub block: usize,
+    /// The library that read it.
+    pub reader: &'static str,
+    pub lat_e7: i64,
+    pub lon_e7: i64,
+}
+
+/// Every position that is read in the file: of each metadata block, by both libraries. Programs differ on
+/// which of them they show.
+#[must_use]
+pub fn position_readings(bytes: &[u8]) -> Vec<PositionReading> {
+    let Some(container) = sniff::sniff(bytes).ok().and_then(|format| container::walk(bytes, format).ok())
+    else {
+        return Vec::new();
+    };
+    let blocks = container.exif.iter().enumerate();
+    blocks
+        .flat_map(|(block, bytes)| {
+            let own = block::read(bytes).position.ok().map(|at| ("kamadak-exif", (at.lat_e7, at.lon_e7)));
+            let other = block::second_reading(bytes).map(|at| ("nom-exif", at));
+            [own, other].into_iter().flatten().map(move |(reader, (lat_e7, lon_e7))| PositionReading {
+                block,
+                reader,
+                lat_e7,
+                lon_e7,
+            })
+        })
+        .collect()
 }
 
 fn may_stand_in_xmp(reason: PositionAbsence) -> bool {

@@ -12,9 +12,11 @@ pub mod manual;
 pub mod nmea;
 pub mod position;
 pub mod termux;
+pub mod track;
 pub mod verdict;
 
 pub use fence::{Fence, FenceError};
 pub use fix::{Fix, Mock, Provider};
 pub use position::{InvalidPosition, Position};
-pub use verdict::{DEFAULT_ACCURACY_MM, NotChecked, Verdict, judge};
+pub use track::{Interpolated, Track, TrackPlace, TrackPoint, TrackRefusal};
+pub use verdict::{DEFAULT_ACCURACY_MM, NotChecked, Verdict, judge, judge_fix, moved_since_mm};

@@ -59,6 +59,8 @@ pub struct Me {
     enrol,
     list_devices,
     revoke_device,
+    super::cameras::list_cameras,
+    super::cameras::add_camera,
     set_inventory
 ))]
 struct ApiDoc;

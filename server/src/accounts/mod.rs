@@ -3,6 +3,7 @@
 //! Answers one question for every slice: which [`Actor`] is this, and may it do that? Never looks
 //! at what the request is about.
 
+mod cameras;
 mod codes;
 mod device_store;
 mod devices;
@@ -25,6 +26,7 @@ use actix_web::web::ServiceConfig;
 use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use cameras::{AddCamera, Camera, of_device as cameras_of};
 pub use devices::{
     Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, certificates, enrolled_device,
     record_keys,
@@ -196,6 +198,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/devices").get(http::list_devices))
         .service(resource("/api/v1/devices/enrol").post(http::enrol))
         .service(resource("/api/v1/devices/me/inventory").put(http::set_inventory))
+        .service(
+            resource("/api/v1/devices/{id}/cameras").get(cameras::list_cameras).post(cameras::add_camera),
+        )
         .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
         .service(resource("/login").get(pages::show_login).post(pages::login))
         .service(resource("/logout").post(pages::logout));

@@ -211,14 +211,17 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
         custody_ledger::table.select((custody_ledger::note_id, custody_ledger::entry)).load(conn)?;
     let mut ledger: BTreeMap<NoteId, String> = ledger.into_iter().collect();
     let mut faults = Vec::new();
-    let mut found: BTreeMap<(Option<Sha256>, String, String), (String, String)> = BTreeMap::new();
+    // What a finding says, and how often it was noted.
+    let mut found: BTreeMap<[String; 5], u64> = BTreeMap::new();
+    let name = |record: Option<&Sha256>| record.map_or_else(String::new, ToString::to_string);
     for (id, visit, noted_at, text) in notes {
         let Ok(note) = serde_json::from_str::<Note>(&text) else {
             faults.push(format!("note {id} cannot be read"));
             continue;
         };
         if let Note::Finding { record, signal, method, summary, weight, .. } = &note {
-            found.insert((record.clone(), signal.clone(), method.clone()), (summary.clone(), weight.clone()));
+            let said = [name(record.as_ref()), signal.clone(), method.clone(), summary.clone(), weight.clone()];
+            *found.entry(said).or_default() += 1;
         }
         let entry = ledger.remove(&id).and_then(|text| serde_json::from_str::<LedgerEntry>(&text).ok());
         match entry {
@@ -240,17 +243,17 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
         ))
         .load(conn)?;
     for (id, record, signal, method, summary, weight) in rows {
-        match found.remove(&(record, signal.clone(), method)) {
-            Some((noted, weighed)) if noted == summary && weighed == weight => {}
-            _ => faults
-                .push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
+        let said = [name(record.as_ref()), signal.clone(), method, summary, weight];
+        match found.get_mut(&said) {
+            Some(count) if *count > 0 => *count -= 1,
+            _ => faults.push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
         }
     }
-    faults.extend(
-        found
-            .into_keys()
-            .map(|(_, signal, _)| format!("a finding {signal} was noted but is not here any more")),
-    );
+    for ([_, signal, ..], count) in found {
+        if count > 0 {
+            faults.push(format!("a finding {signal} was noted but is not here any more"));
+        }
+    }
     Ok(faults)
 }
 

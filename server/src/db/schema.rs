@@ -357,6 +357,47 @@ diesel::table! {
 }
 
 diesel::table! {
+    device_cameras (id) {
+        id -> Text,
+        device_id -> Text,
+        make -> Text,
+        model -> Text,
+        serial -> Nullable<Text>,
+        lens -> Nullable<Text>,
+        width_px -> Nullable<BigInt>,
+        height_px -> Nullable<BigInt>,
+        note -> Nullable<Text>,
+        added_by -> Text,
+        added_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    device_fixes (record_hash) {
+        record_hash -> Text,
+        device_id -> Text,
+        user_id -> Text,
+        seq -> BigInt,
+        taken_at -> Timestamp,
+        lat_e7 -> BigInt,
+        lon_e7 -> BigInt,
+        accuracy_mm -> Nullable<BigInt>,
+        boot -> Text,
+        monotonic_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    item_sightings (record_hash) {
+        record_hash -> Text,
+        serial_key -> Text,
+        device_id -> Text,
+        visit_id -> Nullable<Text>,
+        seen_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     determinations (id) {
         id -> Text,
         visit_id -> Text,
@@ -511,6 +552,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     uploads,
     receipts,
     findings,
+    device_cameras,
+    device_fixes,
+    item_sightings,
     determinations,
     determination_approvals,
     log_head,

@@ -15,6 +15,7 @@ use super::findings::{self, EXACT, NewFinding, Subject, Weight};
 use super::flags;
 use super::store::{self, StoredFile};
 use super::thumbnail::{self, NoThumbnail};
+use super::tracks;
 use crate::app::App;
 use crate::error::{Error, Result};
 
@@ -37,7 +38,7 @@ pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
             return Ok(examined);
         }
         for file in batch {
-            match examine(app, &file).await {
+            match look(app, &file).await {
                 Ok(()) => {}
                 Err(error) if error.code() == "database-busy" => return Err(error),
                 Err(error) => {
@@ -50,6 +51,13 @@ pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
             examined += 1;
         }
     }
+}
+
+async fn look(app: &Arc<App>, file: &StoredFile) -> Result<()> {
+    if tracks::is_track(app, file).await? {
+        return tracks::examine(app, file).await;
+    }
+    examine(app, file).await
 }
 
 /// What an examination found.
@@ -153,7 +161,7 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
             method: METHOD,
         });
     }
-    findings.extend(flags::flagged(&facts, now));
+    findings.extend(flags::flagged(content, &facts, now));
     let thumbnail =
         match thumbnail::make(content, facts.format, (facts.width, facts.height), facts.orientation) {
             Ok(jpeg) => Some(jpeg),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::custody::{self, Note};
+use super::judge::storable;
 use crate::db::schema::findings;
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::Result;
@@ -82,8 +83,20 @@ pub(super) struct Subject<'a> {
     pub record: &'a Sha256,
 }
 
+/// Writes a finding about a record, unless its method said it of the record before.
 pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, now: Timestamp) -> Result<()> {
-    let key = format!("{}:{}:{}", finding.method, finding.signal, subject.record);
+    add_about(conn, subject, finding, subject.record.as_str(), now)
+}
+
+/// Writes a finding, unless its method said the same `about` before.
+pub(super) fn add_about(
+    conn: &mut Conn,
+    subject: Subject<'_>,
+    finding: &NewFinding,
+    about: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let key = format!("{}:{}:{about}", finding.method, finding.signal);
     let inserted = Both(
         diesel::insert_into(findings::table)
             .values((
@@ -94,9 +107,9 @@ pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, n
                 findings::record_hash.eq(subject.record),
                 findings::signal.eq(finding.signal),
                 findings::weight.eq(finding.weight.as_str()),
-                findings::summary.eq(&finding.summary),
+                findings::summary.eq(storable(&finding.summary)),
                 findings::detail.eq(finding.values.to_string()),
-                findings::uncertainty.eq(&finding.uncertainty),
+                findings::uncertainty.eq(storable(&finding.uncertainty)),
                 findings::explanations.eq(finding.explanations),
                 findings::method.eq(finding.method),
                 findings::created_at.eq(now),
@@ -158,6 +171,24 @@ pub(super) fn of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Finding>>
             method: row.method,
             record: row.record_hash,
             created_at: row.created_at,
+        })
+        .collect())
+}
+
+/// What findings of these signals said about a device: visit, record, signal and values.
+pub(super) fn told_of(
+    conn: &mut Conn,
+    device: &DeviceId,
+    signals: &[&str],
+) -> Result<Vec<(Option<VisitId>, Option<Sha256>, String, serde_json::Value)>> {
+    let rows: Vec<(Option<VisitId>, Option<Sha256>, String, String)> = findings::table
+        .filter(findings::device_id.eq(device).and(findings::signal.eq_any(signals)))
+        .select((findings::visit_id, findings::record_hash, findings::signal, findings::detail))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(visit, record, signal, values)| {
+            (visit, record, signal, serde_json::from_str(&values).unwrap_or_default())
         })
         .collect())
 }

@@ -149,9 +149,13 @@ async fn records(
     let shared = Arc::clone(&app);
     let taken = app
         .write(move |conn| {
-            intake::take_in(conn, &device, &shared.config.org, &shared.keys.authority, &envelopes, now)
+            let rules = intake::Rules::of(&shared);
+            intake::take_in(conn, &device, &rules, &envelopes, now)
         })
         .await?;
+    if taken.look_again {
+        app.examiner.notify_one();
+    }
     if !taken.named.is_empty() {
         let app = Arc::clone(&app);
         // The records are in; bytes that came before them need no one to wait for them.

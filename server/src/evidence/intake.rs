@@ -12,12 +12,14 @@ use endcheck_protocol::sync::{Quarantine, Receipt, RecordAnswer, RecordOutcome};
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{RefusedTransition, Visit};
 
-use super::findings::{self, Subject};
+use super::findings::Subject;
 use super::judge::{Judged, judge, storable};
-use super::observe::{Context, observe};
+use super::observe::{Context, TravelLimits, observe};
 use super::store::{self, FileState};
+use super::watch::Watch;
 use crate::accounts::{self, EnrolledDevice};
 use crate::custody::{self, CustodyAct, Deed};
+use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind, Logged};
@@ -29,6 +31,26 @@ pub(super) struct TakenIn {
     pub answers: Vec<RecordAnswer>,
     /// Sealed hashes that records now name: their bytes may have arrived before.
     pub named: Vec<Sha256>,
+    /// Whether the examiner has something to do.
+    pub look_again: bool,
+}
+
+/// What holds for every intake of this server.
+pub(super) struct Rules<'a> {
+    pub org: &'a str,
+    pub authority: &'a SigningKey,
+    pub travel: TravelLimits,
+}
+
+impl<'a> Rules<'a> {
+    pub fn of(app: &'a App) -> Self {
+        let config = &app.config;
+        let travel = TravelLimits {
+            look_kmh: config.travel_look_kmh,
+            contradiction_kmh: config.travel_contradiction_kmh,
+        };
+        Self { org: &config.org, authority: &app.keys.authority, travel }
+    }
 }
 
 /// Takes in the envelopes that `device` hands in, in their order.
@@ -38,8 +60,7 @@ pub(super) struct TakenIn {
 pub(super) fn take_in(
     conn: &mut Conn,
     device: &DeviceId,
-    org: &str,
-    authority: &SigningKey,
+    rules: &Rules<'_>,
     envelopes: &[Vec<u8>],
     now: Timestamp,
 ) -> Result<TakenIn> {
@@ -49,7 +70,7 @@ pub(super) fn take_in(
     let key_of = |keyid: &Sha256| {
         enrolled.keys.iter().find(|(key, _)| &key.fingerprint == keyid).map(|(_, public)| *public)
     };
-    let judged: Vec<Judged> = envelopes.iter().map(|bytes| judge(bytes, device, org, key_of)).collect();
+    let judged: Vec<Judged> = envelopes.iter().map(|bytes| judge(bytes, device, rules.org, key_of)).collect();
     let hashes: Vec<Sha256> = judged.iter().map(|judged| judged.hash.clone()).collect();
     let mut answers: BTreeMap<Sha256, RecordAnswer> = store::held(conn, &hashes)?
         .into_iter()
@@ -67,13 +88,15 @@ pub(super) fn take_in(
         .collect();
     let subjects: Vec<Sha256> = fresh.iter().map(|(judged, _)| judged.hash.clone()).collect();
     let logged = log::append_all(conn, EntryKind::Record, &subjects, now)?;
+    let watch = Watch::of(conn, device)?;
     let mut taker = Taker {
         conn,
         device,
         enrolled: &enrolled,
-        authority,
+        rules,
         now,
         known: BTreeMap::new(),
+        watch,
         roots: BTreeMap::new(),
         named: Vec::new(),
     };
@@ -86,6 +109,7 @@ pub(super) fn take_in(
             answer(judged.hash.clone(), outcome, logged.index, judged.quarantine.clone()),
         );
     }
+    let look_again = taker.watch.end(taker.conn, device, now)?;
     let named = taker.named;
     let answers = hashes
         .iter()
@@ -93,7 +117,7 @@ pub(super) fn take_in(
             answers.get(hash).cloned().ok_or_else(|| Error::Internal(anyhow::anyhow!("no answer for {hash}")))
         })
         .collect::<Result<_>>()?;
-    Ok(TakenIn { answers, named })
+    Ok(TakenIn { answers, named, look_again })
 }
 
 fn answer(
@@ -114,9 +138,10 @@ struct Taker<'a> {
     conn: &'a mut Conn,
     device: &'a DeviceId,
     enrolled: &'a EnrolledDevice,
-    authority: &'a SigningKey,
+    rules: &'a Rules<'a>,
     now: Timestamp,
     known: BTreeMap<VisitId, Known>,
+    watch: Watch,
     roots: BTreeMap<u64, Option<Sha256>>,
     named: Vec<Sha256>,
 }
@@ -163,7 +188,7 @@ impl Taker<'_> {
             salt: logged.salt.clone(),
             logged_at: logged.at,
         };
-        let envelope = sign_receipt(&receipt, self.authority)?;
+        let envelope = sign_receipt(&receipt, self.rules.authority)?;
         store::insert_receipt(self.conn, logged.index, self.device, &judged.hash, "record", &envelope)
     }
 
@@ -234,9 +259,13 @@ impl Taker<'_> {
     }
 
     fn observe(&mut self, judged: &Judged, record: &Record, visit: Option<&Visit>) -> Result<()> {
+        let previous = match &record.prev {
+            Some(prev) => store::accepted(self.conn, prev)?,
+            None => None,
+        };
         let predecessor_held = match &record.prev {
-            Some(prev) => store::is_held(self.conn, prev)?,
-            None => true,
+            Some(prev) if previous.is_none() => store::is_held(self.conn, prev)?,
+            _ => true,
         };
         let seq = i64::try_from(record.seq).unwrap_or(i64::MAX);
         let number_taken = store::sibling(self.conn, self.device, seq, &judged.hash)?.is_some();
@@ -262,6 +291,9 @@ impl Taker<'_> {
             Some(old) => store::accepted(self.conn, old)?,
             None => None,
         };
+        let subject =
+            Subject { visit: visit.map(|visit| &visit.id), device: self.device, record: &judged.hash };
+        let beside = self.watch.beside(self.conn, subject, record, &self.enrolled.holder)?;
         let context = Context {
             root_at_anchor: root_at_anchor.as_ref(),
             corrected: corrected.as_ref(),
@@ -272,14 +304,15 @@ impl Taker<'_> {
             key,
             received_at: self.now,
             predecessor_held,
+            previous: previous.as_ref(),
             number_taken,
+            fixed: beside.fixed.as_ref(),
+            neighbours: &beside.neighbours,
+            limits: self.rules.travel,
+            cameras: &beside.cameras,
         };
-        let subject =
-            Subject { visit: visit.map(|visit| &visit.id), device: self.device, record: &judged.hash };
-        for finding in observe(record, &context) {
-            findings::add(self.conn, subject, &finding, self.now)?;
-        }
-        Ok(())
+        let found = observe(record, &context);
+        self.watch.note(self.conn, subject, record, visit, found, self.now)
     }
 }
 

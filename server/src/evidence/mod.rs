@@ -11,17 +11,21 @@ mod flags;
 mod http;
 mod intake;
 mod judge;
+mod neighbours;
 mod observe;
 mod redact;
 mod settle;
 mod store;
 mod thumbnail;
+mod tracks;
+mod watch;
 
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
 pub use http::{ApiDoc, RECORDS_PATH, routes};
 pub use redact::{DerivedFile, derived_of};
+pub use observe::TravelLimits;
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredEnvelope, StoredFile, StoredReceipt, StoredRecord};
 

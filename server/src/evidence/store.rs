@@ -372,6 +372,25 @@ pub(super) fn unexamined(conn: &mut Conn, limit: i64) -> Result<Vec<StoredFile>>
     Ok(rows.into_iter().map(StoredFile::from).collect())
 }
 
+/// Has the stored tracks of a device's visit looked into once more; true where there are any.
+pub(super) fn reexamine_tracks(conn: &mut Conn, device: &DeviceId, visit: &VisitId) -> Result<bool> {
+    let tracks: Vec<Sha256> = records::table
+        .filter(records::visit_id.eq(visit).and(records::kind.eq("track")))
+        .filter(records::device_id.eq(device))
+        .select(records::hash)
+        .load(conn)?;
+    if tracks.is_empty() {
+        return Ok(false);
+    }
+    let changed = diesel::update(
+        evidence_files::table
+            .filter(evidence_files::record_hash.eq_any(tracks).and(evidence_files::state.eq("stored"))),
+    )
+    .set(evidence_files::examined_at.eq(None::<Timestamp>))
+    .execute(conn)?;
+    Ok(changed > 0)
+}
+
 pub(super) fn set_examined(
     conn: &mut Conn,
     record: &Sha256,
