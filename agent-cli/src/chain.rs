@@ -1,5 +1,6 @@
 //! The next record of the device's chain, as a pure function of the last one, the clocks and the act.
 
+use ed25519_dalek::SigningKey;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{self, MAX_ENVELOPE_BYTES, RECORD_TYPE};
 use endcheck_protocol::place::Fix;
@@ -45,12 +46,13 @@ pub struct Signed {
 const DRIFT_MS: i64 = 2_000;
 const DRIFT_PER_MILLE: i64 = 1;
 
-/// Signs `draft` as the record after `head`.
+/// Signs `draft` with `key` as the record after `head`.
 ///
 /// # Errors
 /// When the record would be larger than headquarters takes in.
 pub fn next(
     identity: &Identity,
+    key: &SigningKey,
     head: Option<&Head>,
     reading: &ClockReading,
     heard: Heard,
@@ -76,7 +78,7 @@ pub fn next(
         replaces: draft.replaces,
         act: draft.act,
     };
-    let envelope = envelope::sign(RECORD_TYPE, &record, &identity.record_key)?;
+    let envelope = envelope::sign(RECORD_TYPE, &record, key)?;
     if envelope.len() > MAX_ENVELOPE_BYTES {
         return Err(refuse(
             format!(
@@ -116,26 +118,32 @@ mod tests {
         Draft { act, task: Task::default(), place: None, replaces: None }
     }
 
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[3; 32])
+    }
+
     #[test]
     fn records_are_chained_and_signed() {
         let identity = testing::identity();
         let reading = testing::reading("2026-05-04T08:00:00Z", 5);
-        let first = next(&identity, None, &reading, Heard::default(), note("a")).unwrap();
+        let first = next(&identity, &key(), None, &reading, Heard::default(), note("a")).unwrap();
         let head = Head { hash: first.hash.clone(), record: first.record.clone() };
-        let second = next(&identity, Some(&head), &reading, Heard::default(), note("b")).unwrap();
+        let second = next(&identity, &key(), Some(&head), &reading, Heard::default(), note("b")).unwrap();
         assert_eq!((first.record.seq, first.record.prev), (0, None));
         assert_eq!((second.record.seq, second.record.prev.clone()), (1, Some(first.hash)));
         let envelope = Envelope::read(&second.envelope, RECORD_TYPE).unwrap();
-        envelope.verify(&identity.record_key.verifying_key()).unwrap();
+        envelope.verify(&key().verifying_key()).unwrap();
         assert_eq!(canonical::read::<Record>(&envelope.payload).unwrap(), second.record);
-        assert!(next(&identity, None, &reading, Heard::default(), note(&"x".repeat(90_000))).is_err());
+        assert!(
+            next(&identity, &key(), None, &reading, Heard::default(), note(&"x".repeat(90_000))).is_err()
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_is_told_from_one_that_drifts() {
         let identity = testing::identity();
         let at_start = testing::reading("2026-05-04T08:00:00Z", 0);
-        let previous = next(&identity, None, &at_start, Heard::default(), note("a")).unwrap().record;
+        let previous = next(&identity, &key(), None, &at_start, Heard::default(), note("a")).unwrap().record;
         for (device_at, elapsed_s, expected) in [
             ("2026-05-04T08:00:10Z", 10, None),
             ("2026-05-04T08:00:11.900Z", 10, None),

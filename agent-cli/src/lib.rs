@@ -7,6 +7,8 @@ mod capture_source;
 mod chain;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod days;
 mod dossier;
 mod environment;
 #[cfg(test)]

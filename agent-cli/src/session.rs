@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::chain::{Draft, Signed};
 use crate::cli::OnVisit;
 use crate::environment::Environment;
-use crate::identity::{Identity, IdentityDocument};
+use crate::identity::Identity;
 use crate::locate;
 use crate::refusal::refuse;
-use crate::store::{Appended, Database, HeldVisit, LocalState, Store, not_enrolled};
+use crate::store::{Appended, Database, HeldVisit, LocalState, Store};
 use crate::ui::Ui;
 
 /// The store and the identity of an enrolled device.
@@ -123,8 +123,8 @@ impl<'a> Session<'a> {
     /// When the device is not enrolled, or the store is locked or damaged.
     pub fn open(environment: &'a Environment, ui: &'a Ui<'a>) -> anyhow::Result<Self> {
         let mut store = Database::open(&environment.home)?.unlock(environment, ui)?;
-        let document: IdentityDocument = store.setting("identity")?.ok_or_else(not_enrolled)?;
-        let identity = Identity::read(&document)?;
+        let identity = store.identity()?;
+        store.erase_closed(environment.now().device_at.day())?;
         for odd in store.sweep()? {
             ui.warn(&odd);
         }
@@ -268,11 +268,14 @@ impl<'a> Session<'a> {
             self.check_correction(draft)?;
         }
         let reading = self.environment.now();
-        let Appended { signed, trouble } = self.store.append(&self.identity, &reading, drafts)?;
+        let Appended { signed, other_day, trouble } = self.store.append(&self.identity, &reading, drafts)?;
         if let Some(trouble) = trouble {
             self.ui.warn(&format!(
                 "recorded, but the store reported an error: {trouble:#}; look after the disk"
             ));
+        }
+        if let Some(other_day) = other_day {
+            self.ui.warn(&other_day.told(reading.device_at.day()));
         }
         for record in &signed {
             if let Act::ClockSet { moved_by_ms } = record.record.act {

@@ -203,7 +203,8 @@ pub struct EnrolDevice {
     pub name: String,
     /// Ed25519 public key that will sign client assertions, base64.
     pub sign_in_key: String,
-    /// Ed25519 public keys that will sign records, base64, at least one.
+    /// Ed25519 public keys that will sign records, base64. Several have a UTC day each, from the server's today
+    /// on, as far as its term goes; a single one lasts for the whole term.
     pub record_keys: Vec<String>,
     pub agent: String,
 }
@@ -248,6 +249,34 @@ pub struct RecordKey {
     pub fingerprint: Sha256,
     pub first_day: chrono::NaiveDate,
     pub last_day: chrono::NaiveDate,
+}
+
+/// A device asks for a certificate over keys for days that it holds none for yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RenewDevice {
+    pub record_keys: Vec<DayKey>,
+}
+
+/// A key for one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DayKey {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Date))]
+    pub day: chrono::NaiveDate,
+    /// Ed25519 public key, base64.
+    pub key: String,
+}
+
+/// Headquarters' answer: a certificate beside the earlier ones, which stay good for their days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Renewal {
+    /// A signed envelope holding a [`DeviceCertificate`], as text. It lists those of the keys that headquarters
+    /// certifies: days that are over, or beyond the term that it grants, are left out.
+    pub certificate: String,
 }
 
 /// A device tells what it holds unsent, so that headquarters knows what is at stake if it is lost.

@@ -16,6 +16,8 @@ mod intake;
 #[cfg(test)]
 mod judges;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod limits;

@@ -4,6 +4,7 @@
 //! once take turns and a kill leaves all of a change or none. Only this folder writes SQL.
 
 mod files;
+mod keys;
 mod log;
 mod receipts;
 mod records;
@@ -28,6 +29,9 @@ use crate::vault::{self, Cell, StoreKey};
 use schema::settings;
 
 pub use files::{Holdings, Unsent, WaitingFile};
+#[cfg(test)]
+pub use keys::FreshKey;
+pub use keys::KeyTerm;
 pub use log::{HeldCheckpoint, LogConflict};
 pub use receipts::CheckedReceipt;
 pub use records::{Appended, Counts, HeldRecord, Quarantined};
@@ -35,7 +39,7 @@ pub use visits::{HeldVisit, LocalState};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/agent");
 /// `PRAGMA user_version` that the newest migration sets.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// The setting that says where the next page of receipts begins.
 pub const RECEIPT_CURSOR: &str = "receipt-cursor";

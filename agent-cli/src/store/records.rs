@@ -10,6 +10,7 @@ use endcheck_protocol::record::{Act, Anchor, Record, Task};
 use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
 use serde::Serialize;
 
+use super::keys::{OtherDay, signing_key};
 use super::schema::{files, records, settings, visits};
 use super::{Store, open_json, put_setting, seal_json};
 use crate::chain::{self, Draft, Head, Heard, Signed};
@@ -42,6 +43,8 @@ pub struct Quarantined {
 #[derive(Debug)]
 pub struct Appended {
     pub signed: Vec<Signed>,
+    /// The days of the key that signed, where the day of the clock is none of them.
+    pub other_day: Option<OtherDay>,
     /// What the commit complained of, although the records were found to stand.
     pub trouble: Option<anyhow::Error>,
 }
@@ -89,8 +92,11 @@ impl Store {
         };
         let Self { conn, key, .. } = self;
         let mut before_commit = Vec::new();
+        let mut other_day = None;
         let appended = conn.immediate_transaction(|conn| {
             let mut head = head(conn, key)?;
+            let (signing_key, other) = signing_key(conn, key, reading.device_at.day())?;
+            other_day = other;
             let moved = head.as_ref().and_then(|head| chain::clock_moved_by_ms(&head.record, reading));
             let clock_set = moved.map(|moved_by_ms| Draft {
                 act: Act::ClockSet { moved_by_ms },
@@ -100,7 +106,8 @@ impl Store {
             });
             let mut appended = Vec::new();
             for draft in clock_set.into_iter().chain(drafts) {
-                let signed = chain::next(identity, head.as_ref(), reading, heard.clone(), draft)?;
+                let signed =
+                    chain::next(identity, &signing_key, head.as_ref(), reading, heard.clone(), draft)?;
                 insert(conn, key, &signed)?;
                 head = Some(Head { hash: signed.hash.clone(), record: signed.record.clone() });
                 appended.push(signed);
@@ -109,7 +116,7 @@ impl Store {
             anyhow::Ok(appended)
         });
         match appended {
-            Ok(signed) => Ok(Appended { signed, trouble: None }),
+            Ok(signed) => Ok(Appended { signed, other_day, trouble: None }),
             Err(error) if before_commit.is_empty() => match error.downcast::<diesel::result::Error>() {
                 Ok(error) => {
                     let cannot = format!("the store in {} cannot be written", self.home.display());
@@ -139,7 +146,7 @@ impl Store {
             })
         });
         match stands {
-            Ok(true) => Ok(Appended { signed, trouble: Some(error) }),
+            Ok(true) => Ok(Appended { signed, other_day: None, trouble: Some(error) }),
             Ok(false) => Err(error.context("the store cannot be written; nothing was recorded")),
             Err(unknown) => Err(refuse(
                 format!(
@@ -368,7 +375,9 @@ mod tests {
         assert_eq!(found.trouble.unwrap().to_string(), "disk I/O error");
 
         let head = Head { hash: stood[0].hash.clone(), record: stood[0].record.clone() };
-        let lost = chain::next(&identity, Some(&head), &reading, chain::Heard::default(), note("b")).unwrap();
+        let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
+        let lost =
+            chain::next(&identity, &key, Some(&head), &reading, chain::Heard::default(), note("b")).unwrap();
         let told = store.after_failed_commit(vec![lost], failed()).unwrap_err();
         assert_eq!(format!("{told:#}"), "the store cannot be written; nothing was recorded: disk I/O error");
 

@@ -19,6 +19,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    day_keys (fingerprint) {
+        fingerprint -> Text,
+        public_key -> Text,
+        first_day -> Text,
+        last_day -> Text,
+        sealed_secret -> Binary,
+    }
+}
+
+diesel::table! {
     visits (id) {
         id -> Text,
         state -> Text,

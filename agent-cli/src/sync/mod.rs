@@ -3,6 +3,7 @@
 
 mod client;
 mod log;
+mod renew;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use ureq::http::Method;
 use client::Call;
 pub use client::Client;
 pub use log::OnConflict;
+pub use renew::TERM_DAYS;
 use throttle::Throttle;
 use upload::Uploads;
 
@@ -63,6 +65,9 @@ pub struct Summary {
     pub quarantined: Vec<Quarantined>,
     pub unreadable: Vec<UnreadableFile>,
     pub failed: Vec<String>,
+    /// Until when the record keys last that were renewed in this sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_until: Option<chrono::NaiveDate>,
 }
 
 impl Client<'_> {
@@ -104,6 +109,11 @@ pub fn run(
             answers.extend(send_records(session, &client, hashes)?);
         }
     }
+    // Records are in; files may take long. Keys matter in weeks, so a failure is told and stops nothing.
+    let keys_until = renew::renew_if_due(session, &client, head.server_at).unwrap_or_else(|error| {
+        session.ui.warn(&format!("the record keys were not renewed: {error:#}; the next sync tries again"));
+        None
+    });
     let set_aside: BTreeSet<&Sha256> =
         answers.iter().filter(|answer| answer.quarantine.is_some()).map(|answer| &answer.hash).collect();
     let fresh: BTreeSet<&Sha256> = answers.iter().map(|answer| &answer.hash).collect();
@@ -159,6 +169,7 @@ pub fn run(
         files_waiting,
         files_set_aside,
         failed,
+        keys_until,
     })
 }
 

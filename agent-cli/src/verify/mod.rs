@@ -133,15 +133,23 @@ impl Verifier<'_> {
 
     fn record_signature(&self, signed: &Signed<Record>) -> (Outcome, String) {
         let (device, keyid) = (&signed.content.device, &signed.envelope.keyid);
-        let certified = self.papers.certificates().find(|certificate| {
-            certificate.content.device == *device && self.by_authority(certificate).0 == Outcome::Holds
-        });
-        let Some(certificate) = certified else {
+        let certified: Vec<_> = self
+            .papers
+            .certificates()
+            .filter(|certificate| {
+                certificate.content.device == *device && self.by_authority(certificate).0 == Outcome::Holds
+            })
+            .collect();
+        if certified.is_empty() {
             let why = format!("no certificate of device {device} that the policy's authority signed is here");
             return (Outcome::NotChecked, why);
-        };
-        let listed = certificate.content.record_keys.iter().find(|key| key.fingerprint == *keyid);
-        let Some(listed) = listed else {
+        }
+        // Renewals bring certificates of their own; each stays good for its days.
+        let listed = certified.iter().find_map(|certificate| {
+            let key = certificate.content.record_keys.iter().find(|key| key.fingerprint == *keyid)?;
+            Some((certificate, key))
+        });
+        let Some((certificate, listed)) = listed else {
             return (Outcome::Failed, format!("the key {keyid} is not one of device {device}"));
         };
         let Some(key) = self.papers.keys.get(keyid) else {

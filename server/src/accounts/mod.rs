@@ -3,6 +3,7 @@
 //! Answers one question for every slice: which [`Actor`] is this, and may it do that? Never looks
 //! at what the request is about.
 
+mod certificates;
 mod codes;
 mod device_store;
 mod devices;
@@ -25,9 +26,8 @@ use actix_web::web::ServiceConfig;
 use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
-pub use devices::{
-    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, enrolled_device, record_keys,
-};
+pub use certificates::{EnrolledDevice, IssuedCertificate, certificates, enrolled_device};
+pub use devices::{Device, EnrolmentCode, RevokeDevice};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
@@ -195,6 +195,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/devices").get(http::list_devices))
         .service(resource("/api/v1/devices/enrol").post(http::enrol))
         .service(resource("/api/v1/devices/me/inventory").put(http::set_inventory))
+        .service(resource("/api/v1/devices/me/renew").post(http::renew))
+        .service(resource("/api/v1/devices/{id}/certificates").get(http::list_certificates))
         .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
         .service(resource("/login").get(pages::show_login).post(pages::login))
         .service(resource("/logout").post(pages::logout));

@@ -1,0 +1,3 @@
+DROP TABLE day_keys;
+
+PRAGMA user_version = 2;
