@@ -18,8 +18,7 @@ const SHIPMENT: &str = "SH-2026-0101";
 /// An office, a visit in it, and a clock for the device beside the server's.
 fn story() -> (Office, String, Tablet) {
     let office = Office::with_programme();
-    let shipment = office.shipment(SHIPMENT);
-    let visit = office.schedule(&shipment, Some(&office.iris));
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
     let tablet = Tablet::enrolled(&office, &office.iris);
     tablet.done(&["pull"]);
     tablet.done(&["open", &visit]);
@@ -152,7 +151,7 @@ fn asked(keys: &[(&SigningKey, chrono::NaiveDate)]) -> Value {
 #[test]
 fn a_device_with_one_long_key_renews_to_day_keys_and_both_stay_good() {
     let office = Office::with_programme();
-    let visit = office.schedule(&office.shipment(SHIPMENT), Some(&office.iris));
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
     let mut device = HandDevice::enrolled(&office, &office.iris);
     device.pull();
     let before = device.note(&visit, "By the long key.");
