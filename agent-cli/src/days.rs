@@ -35,8 +35,7 @@ fn secrets(device: &Device) -> Vec<Vec<u8>> {
 /// The last day of the key that signed the newest record.
 fn signed_by(device: &Device) -> String {
     let mut store = device.store();
-    let newest = store.unsent_records().unwrap().pop().unwrap().hash;
-    let envelope = Envelope::read(&store.envelope(&newest).unwrap(), RECORD_TYPE).unwrap();
+    let envelope = Envelope::read(device.envelopes().last().unwrap(), RECORD_TYPE).unwrap();
     let key = store.public_keys(std::slice::from_ref(&envelope.keyid)).unwrap().pop().unwrap();
     envelope.verify(&public_key_from_base64(&key).unwrap()).unwrap();
     let query = day_keys::table.find(envelope.keyid.as_str()).select(day_keys::last_day);

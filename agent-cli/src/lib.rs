@@ -17,6 +17,8 @@ mod identity;
 mod locate;
 mod refusal;
 mod seal;
+#[cfg(test)]
+mod sealing;
 mod session;
 mod store;
 mod sync;

@@ -172,6 +172,29 @@ impl Device {
         Database::open(&self.environment.home).unwrap().unlock(&self.environment, &ui).unwrap()
     }
 
+    /// Every envelope of the chain that waits to be handed in, oldest first; what is sealed is opened as
+    /// headquarters would.
+    pub fn envelopes(&self) -> Vec<Vec<u8>> {
+        let mut store = self.store();
+        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+        for unsent in store.unsent_records().unwrap() {
+            found.push((unsent.seq, store.envelope(&unsent.hash).unwrap().unwrap()));
+        }
+        for package in store.unsent_packages().unwrap() {
+            let (sealed, hashes) = store.package(&package.hash).unwrap();
+            let lines = zstd::decode_all(age::decrypt(&self.hq, &sealed).unwrap().as_slice()).unwrap();
+            let envelopes = endcheck_protocol::package::split(&lines).map(<[u8]>::to_vec);
+            let numbered = (package.first_seq..).zip(envelopes).collect::<Vec<_>>();
+            assert_eq!(numbered.len(), hashes.len());
+            for ((_, envelope), hash) in numbered.iter().zip(&hashes) {
+                assert_eq!(endcheck_protocol::digest::Sha256::of(envelope), *hash);
+            }
+            found.extend(numbered);
+        }
+        found.sort_by_key(|(seq, _)| *seq);
+        found.into_iter().map(|(_, envelope)| envelope).collect()
+    }
+
     /// Sets the device's clock; it stands still.
     pub fn set_clock(&mut self, device_at: &str) {
         let reading = reading(device_at, 0);
@@ -210,7 +233,8 @@ impl Device {
 /// One grey pixel.
 const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\x00\x00\x00\x0a\x49\x44\x41\x54\x78\x9c\x63\x68\x00\x00\x00\x82\x00\x81\x77\xcd\x72\xb6\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
 
-fn packet() -> VisitPacket {
+/// A visit of two items.
+pub fn packet() -> VisitPacket {
     let items = [ItemId::mint(), ItemId::mint()];
     let checklist = serde_json::json!({
         "template": {"id": "short", "version": 1},

@@ -12,6 +12,7 @@ pub mod dossier;
 pub mod envelope;
 pub mod ids;
 pub mod merkle;
+pub mod package;
 pub mod photo;
 pub mod place;
 pub mod problem;

@@ -32,6 +32,8 @@ mod refusals;
 #[cfg(test)]
 mod reviews;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tablet;

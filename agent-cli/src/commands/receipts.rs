@@ -37,9 +37,11 @@ pub(super) fn run(session: &mut Session<'_>, command: &Receipts) -> anyhow::Resu
             endcheck_protocol::sync::Receipt::Record { .. } => "record",
             endcheck_protocol::sync::Receipt::File { .. } => "file",
         };
-        let envelope = session.store.envelope(&receipt.record)?;
-        signed_by.insert(Envelope::read(&envelope, RECORD_TYPE)?.keyid);
-        write(format!("{}.dsse.json", receipt.record), &envelope)?;
+        // A record that is sealed is named by its receipt alone.
+        if let Some(envelope) = session.store.envelope(&receipt.record)? {
+            signed_by.insert(Envelope::read(&envelope, RECORD_TYPE)?.keyid);
+            write(format!("{}.dsse.json", receipt.record), &envelope)?;
+        }
         write(format!("{}.{kind}-receipt.dsse.json", receipt.record), &receipt.envelope)?;
         if let Some(proof) = &receipt.proof {
             write(format!("{}.{kind}.tlog-proof", receipt.record), proof)?;

@@ -106,9 +106,11 @@ impl Store {
             anyhow::ensure!(kept > 0, "the device certificate is about other keys than this device's");
             put_setting(conn, key, "identity", document)?;
             diesel::delete(settings::table.find("enrolling")).execute(conn)?;
-            put_setting(conn, key, LOG_HOLDS_ERASED, &true)
+            mark_erased(conn, key)
         })?;
-        self.empty_log()
+        // What is not emptied now the next command empties.
+        self.empty_log().unwrap_or_default();
+        Ok(())
     }
 
     /// Erases the keys of days that have closed by `today`; answers how many. The newest stays in any case.
@@ -129,7 +131,7 @@ impl Store {
 
     /// Writes the write-ahead log back and empties it, unless another agent is reading: then the next
     /// command tries again.
-    fn empty_log(&mut self) -> anyhow::Result<()> {
+    pub(super) fn empty_log(&mut self) -> anyhow::Result<()> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = diesel::sql_types::Integer)]
@@ -204,7 +206,7 @@ impl Store {
             let long: Vec<Held> = held(conn)?.into_iter().filter(Held::is_long).collect();
             erase(conn, key, &long)
         })?;
-        self.empty_log()?;
+        self.empty_log().unwrap_or_default();
         Ok(identity)
     }
 
@@ -285,6 +287,11 @@ fn erase(conn: &mut SqliteConnection, key: &StoreKey, keys: &[Held]) -> anyhow::
             .set(day_keys::sealed_secret.eq(Vec::<u8>::new()))
             .execute(conn)?;
     }
+    mark_erased(conn, key)
+}
+
+/// To be called in the transaction that erases something: the write-ahead log is to be emptied after it.
+pub(super) fn mark_erased(conn: &mut SqliteConnection, key: &StoreKey) -> anyhow::Result<()> {
     put_setting(conn, key, LOG_HOLDS_ERASED, &true)
 }
 

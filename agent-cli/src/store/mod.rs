@@ -6,6 +6,7 @@
 mod files;
 mod keys;
 mod log;
+mod packages;
 mod receipts;
 mod records;
 pub mod schema;
@@ -183,9 +184,7 @@ impl Store {
     /// # Errors
     /// When the database or the sealed value is damaged.
     pub fn setting<T: DeserializeOwned>(&mut self, name: &'static str) -> anyhow::Result<Option<T>> {
-        let sealed: Option<Vec<u8>> =
-            settings::table.find(name).select(settings::sealed_value).first(&mut self.conn).optional()?;
-        sealed.map(|sealed| open_json(&self.key, setting_cell(name), &sealed)).transpose()
+        get_setting(&mut self.conn, &self.key, name)
     }
 
     /// Writes a setting.
@@ -204,6 +203,16 @@ impl Store {
         diesel::delete(settings::table.find(name)).execute(&mut self.conn)?;
         Ok(())
     }
+}
+
+fn get_setting<T: DeserializeOwned>(
+    conn: &mut SqliteConnection,
+    key: &StoreKey,
+    name: &'static str,
+) -> anyhow::Result<Option<T>> {
+    let sealed: Option<Vec<u8>> =
+        settings::table.find(name).select(settings::sealed_value).first(conn).optional()?;
+    sealed.map(|sealed| open_json(key, setting_cell(name), &sealed)).transpose()
 }
 
 fn put_setting<T: Serialize>(

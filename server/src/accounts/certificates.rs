@@ -158,11 +158,11 @@ fn check(command: &RenewDevice) -> Result<Vec<CheckedKey>> {
     if errors.is_empty() { Ok(keys) } else { Err(Error::invalid(errors)) }
 }
 
-/// Keys for yesterday (a clock may be behind) and `term_days` days from today, in the order of their days.
+/// Keys for `term_days` days from today, in the order of their days. Not for yesterday: whoever could have a key
+/// certified for a day that is over could rewrite it.
 fn within_term(mut keys: Vec<CheckedKey>, today: NaiveDate, term_days: u32) -> Vec<CheckedKey> {
-    let first = today.pred_opt().unwrap_or(today);
     let end = today.checked_add_signed(TimeDelta::days(i64::from(term_days))).unwrap_or(today);
-    keys.retain(|key| (first..end).contains(&key.day));
+    keys.retain(|key| (today..end).contains(&key.day));
     keys.sort_by_key(|key| key.day);
     keys
 }
@@ -281,6 +281,6 @@ mod tests {
         let keys = check(&RenewDevice { record_keys: keys }).unwrap();
         let kept: Vec<_> =
             within_term(keys, day("2026-03-01"), 3).iter().map(|key| key.day.to_string()).collect();
-        assert_eq!(kept, ["2026-02-28", "2026-03-01", "2026-03-03"]);
+        assert_eq!(kept, ["2026-03-01", "2026-03-03"]);
     }
 }

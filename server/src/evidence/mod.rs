@@ -12,6 +12,7 @@ mod http;
 mod intake;
 mod judge;
 mod observe;
+mod sealed;
 mod settle;
 mod store;
 mod thumbnail;
