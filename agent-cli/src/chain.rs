@@ -1,9 +1,13 @@
 //! The next record of the device's chain, as a pure function of the last one, the clocks and the act.
 
+use ed25519_dalek::SigningKey;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{self, MAX_ENVELOPE_BYTES, RECORD_TYPE};
 use endcheck_protocol::place::Fix;
 use endcheck_protocol::record::{Act, Anchor, ClockReadings, Record, SCHEMA, ServerTime, Task};
+
+use endcheck_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::ClockReading;
 use crate::identity::{AGENT, Identity};
@@ -18,11 +22,27 @@ pub struct Draft {
     pub replaces: Option<Sha256>,
 }
 
-/// The newest record of the chain.
-#[derive(Debug, Clone)]
+/// The newest record of the chain, as far as the next one needs it: it may be sealed by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub hash: Sha256,
-    pub record: Record,
+    pub seq: u64,
+    pub boot: String,
+    pub monotonic_ns: String,
+    pub device_at: Timestamp,
+}
+
+impl Head {
+    #[must_use]
+    pub fn of(hash: &Sha256, record: &Record) -> Self {
+        Self {
+            hash: hash.clone(),
+            seq: record.seq,
+            boot: record.boot.clone(),
+            monotonic_ns: record.monotonic_ns.clone(),
+            device_at: record.clock.device_at,
+        }
+    }
 }
 
 /// What headquarters told last.
@@ -45,12 +65,13 @@ pub struct Signed {
 const DRIFT_MS: i64 = 2_000;
 const DRIFT_PER_MILLE: i64 = 1;
 
-/// Signs `draft` as the record after `head`.
+/// Signs `draft` with `key` as the record after `head`.
 ///
 /// # Errors
 /// When the record would be larger than headquarters takes in.
 pub fn next(
     identity: &Identity,
+    key: &SigningKey,
     head: Option<&Head>,
     reading: &ClockReading,
     heard: Heard,
@@ -61,7 +82,7 @@ pub fn next(
         org: identity.certificate.org.clone(),
         device: identity.certificate.device.clone(),
         agent: AGENT.to_owned(),
-        seq: head.map_or(0, |head| head.record.seq + 1),
+        seq: head.map_or(0, |head| head.seq + 1),
         prev: head.map(|head| head.hash.clone()),
         boot: reading.boot.clone(),
         monotonic_ns: reading.monotonic_ns.to_string(),
@@ -76,7 +97,7 @@ pub fn next(
         replaces: draft.replaces,
         act: draft.act,
     };
-    let envelope = envelope::sign(RECORD_TYPE, &record, &identity.record_key)?;
+    let envelope = envelope::sign(RECORD_TYPE, &record, key)?;
     if envelope.len() > MAX_ENVELOPE_BYTES {
         return Err(refuse(
             format!(
@@ -92,13 +113,13 @@ pub fn next(
 /// By how many milliseconds the wall clock was set since `previous`: the difference to what the
 /// monotonic clock of the same boot says, where that is more than drift.
 #[must_use]
-pub fn clock_moved_by_ms(previous: &Record, now: &ClockReading) -> Option<i64> {
+pub fn clock_moved_by_ms(previous: &Head, now: &ClockReading) -> Option<i64> {
     if now.boot.is_empty() || previous.boot != now.boot {
         return None;
     }
     let before_ns: u64 = previous.monotonic_ns.parse().ok()?;
     let elapsed_ms = i64::try_from(now.monotonic_ns.checked_sub(before_ns)? / 1_000_000).ok()?;
-    let shown_ms = now.device_at.since(previous.clock.device_at).num_milliseconds();
+    let shown_ms = now.device_at.since(previous.device_at).num_milliseconds();
     let moved_by_ms = shown_ms.checked_sub(elapsed_ms)?;
     let drift_ms = DRIFT_MS.max(elapsed_ms / 1_000 * DRIFT_PER_MILLE);
     (moved_by_ms.abs() > drift_ms).then_some(moved_by_ms)
@@ -116,26 +137,33 @@ mod tests {
         Draft { act, task: Task::default(), place: None, replaces: None }
     }
 
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[3; 32])
+    }
+
     #[test]
     fn records_are_chained_and_signed() {
         let identity = testing::identity();
         let reading = testing::reading("2026-05-04T08:00:00Z", 5);
-        let first = next(&identity, None, &reading, Heard::default(), note("a")).unwrap();
-        let head = Head { hash: first.hash.clone(), record: first.record.clone() };
-        let second = next(&identity, Some(&head), &reading, Heard::default(), note("b")).unwrap();
+        let first = next(&identity, &key(), None, &reading, Heard::default(), note("a")).unwrap();
+        let head = Head::of(&first.hash, &first.record);
+        let second = next(&identity, &key(), Some(&head), &reading, Heard::default(), note("b")).unwrap();
         assert_eq!((first.record.seq, first.record.prev), (0, None));
         assert_eq!((second.record.seq, second.record.prev.clone()), (1, Some(first.hash)));
         let envelope = Envelope::read(&second.envelope, RECORD_TYPE).unwrap();
-        envelope.verify(&identity.record_key.verifying_key()).unwrap();
+        envelope.verify(&key().verifying_key()).unwrap();
         assert_eq!(canonical::read::<Record>(&envelope.payload).unwrap(), second.record);
-        assert!(next(&identity, None, &reading, Heard::default(), note(&"x".repeat(90_000))).is_err());
+        assert!(
+            next(&identity, &key(), None, &reading, Heard::default(), note(&"x".repeat(90_000))).is_err()
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_is_told_from_one_that_drifts() {
         let identity = testing::identity();
         let at_start = testing::reading("2026-05-04T08:00:00Z", 0);
-        let previous = next(&identity, None, &at_start, Heard::default(), note("a")).unwrap().record;
+        let previous = next(&identity, &key(), None, &at_start, Heard::default(), note("a")).unwrap();
+        let previous = Head::of(&previous.hash, &previous.record);
         for (device_at, elapsed_s, expected) in [
             ("2026-05-04T08:00:10Z", 10, None),
             ("2026-05-04T08:00:11.900Z", 10, None),

@@ -14,7 +14,7 @@ use zeroize::Zeroize as _;
 pub const AGENT: &str = concat!("endcheck ", env!("CARGO_PKG_VERSION"));
 
 /// The keys of one enrolment and whom they are for; kept before the server is asked, so that a
-/// repeated enrolment asks with the same keys.
+/// repeated enrolment asks with the same keys. The record keys are taken out when it is done.
 #[derive(Serialize, Deserialize)]
 pub struct EnrolmentKeys {
     /// Address of headquarters.
@@ -22,7 +22,41 @@ pub struct EnrolmentKeys {
     pub ca_pem: Option<String>,
     pub name: String,
     sign_in_secret: String,
-    record_secret: String,
+    /// The one record key that earlier versions made for the whole term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record_secret: Option<String>,
+    /// Record keys, in the order of their days.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    record_secrets: Vec<Secret>,
+}
+
+/// 32 bytes of a signing key, in hex; gone from memory when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn make() -> anyhow::Result<Self> {
+        crate::vault::random::<32>().map(|bytes| Self(hex::encode(bytes)))
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// When the stored key is damaged.
+    pub fn key(&self) -> anyhow::Result<SigningKey> {
+        key(&self.0)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 impl Drop for EnrolmentKeys {
@@ -39,6 +73,9 @@ pub struct IdentityDocument {
     certificate: String,
     authority_key: String,
     log_key: String,
+    /// Certificates of renewals, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    renewed: Vec<String>,
 }
 
 /// An enrolled device.
@@ -47,11 +84,10 @@ pub struct Identity {
     pub ca_pem: Option<String>,
     /// Signs client assertions.
     pub sign_in_key: SigningKey,
-    /// Signs records.
-    pub record_key: SigningKey,
+    /// The newest certificate.
     pub certificate: DeviceCertificate,
-    /// The certificate as it came, signed.
-    pub certificate_envelope: String,
+    /// Every certificate with its text as it came, signed; oldest first.
+    pub certificates: Vec<(DeviceCertificate, String)>,
     /// Signs certificates and receipts; trusted since enrolment.
     pub authority: VerifyingKey,
     /// Signs checkpoints of headquarters' log; trusted since enrolment.
@@ -59,18 +95,18 @@ pub struct Identity {
 }
 
 impl EnrolmentKeys {
-    /// Fresh keys for `server`.
+    /// Fresh keys for `server`, with a record key for each of so many days.
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn make(server: &Url, ca_pem: Option<String>, name: String) -> anyhow::Result<Self> {
-        let secret = || crate::vault::random::<32>().map(hex::encode);
+    pub fn make(server: &Url, ca_pem: Option<String>, name: String, days: usize) -> anyhow::Result<Self> {
         Ok(Self {
             server: server.to_string(),
             ca_pem,
             name,
-            sign_in_secret: secret()?,
-            record_secret: secret()?,
+            sign_in_secret: crate::vault::random::<32>().map(hex::encode)?,
+            record_secret: None,
+            record_secrets: (0..days).map(|_| Secret::make()).collect::<anyhow::Result<_>>()?,
         })
     }
 
@@ -82,12 +118,14 @@ impl EnrolmentKeys {
         key(&self.sign_in_secret)
     }
 
-    /// The key that signs records.
-    ///
-    /// # Errors
-    /// When the stored key is damaged.
-    pub fn record_key(&self) -> anyhow::Result<SigningKey> {
-        key(&self.record_secret)
+    /// The record keys that are still here, in the order of their days.
+    #[must_use]
+    pub fn record_secrets(&self) -> Vec<Secret> {
+        self.record_secret
+            .iter()
+            .map(|secret| Secret(secret.clone()))
+            .chain(self.record_secrets.clone())
+            .collect()
     }
 }
 
@@ -107,45 +145,58 @@ impl IdentityDocument {
             certificate: enrolment.certificate,
             authority_key: enrolment.authority_key,
             log_key: enrolment.log_key,
+            renewed: Vec::new(),
+        }
+    }
+
+    /// Takes out the record keys, which the store keeps one by one, so that each can be erased.
+    pub fn take_record_secrets(&mut self) -> Vec<Secret> {
+        let secrets = self.keys.record_secrets();
+        self.keys.record_secret.zeroize();
+        self.keys.record_secret = None;
+        self.keys.record_secrets.clear();
+        secrets
+    }
+
+    /// Adds the certificate of a renewal.
+    pub fn add_certificate(&mut self, certificate: String) {
+        if self.certificate != certificate && !self.renewed.contains(&certificate) {
+            self.renewed.push(certificate);
         }
     }
 }
 
 impl Identity {
-    /// Checks that the certificate is the authority's and about these keys.
+    /// Checks that the certificates are the authority's and about this device's sign-in key.
     ///
     /// # Errors
     /// Says what does not fit.
     pub fn read(document: &IdentityDocument) -> anyhow::Result<Self> {
         let authority = envelope::public_key_from_base64(&document.authority_key)
             .context("the authority's key is not a key")?;
-        let envelope = Envelope::read(document.certificate.as_bytes(), CERTIFICATE_TYPE)
-            .context("the device certificate is not one")?;
-        envelope.verify(&authority).context("the device certificate is not the authority's")?;
-        let certificate: DeviceCertificate =
-            canonical::read(&envelope.payload).context("the device certificate cannot be read")?;
-        ensure!(
-            certificate.schema == CERTIFICATE_SCHEMA,
-            "the device certificate has schema {:?}, which this version does not know: update endcheck",
-            certificate.schema
-        );
         let sign_in_key = document.keys.sign_in_key()?;
-        let record_key = document.keys.record_key()?;
-        let record_fingerprint = envelope::fingerprint(&record_key.verifying_key());
-        ensure!(
-            certificate.sign_in_key == envelope::fingerprint(&sign_in_key.verifying_key())
-                && certificate.record_keys.iter().any(|key| key.fingerprint == record_fingerprint),
-            "the device certificate is about other keys than this device's"
-        );
-        ensure!(!certificate.recipients.is_empty(), "the device certificate names nobody to seal files to");
-        crate::seal::recipients(&certificate.recipients)?;
+        let sign_in_fingerprint = envelope::fingerprint(&sign_in_key.verifying_key());
+        let mut certificates = Vec::new();
+        for text in std::iter::once(&document.certificate).chain(&document.renewed) {
+            let certificate = read_certificate(text, &authority)?;
+            ensure!(
+                certificate.sign_in_key == sign_in_fingerprint,
+                "the device certificate is about other keys than this device's"
+            );
+            ensure!(
+                !certificate.recipients.is_empty(),
+                "the device certificate names nobody to seal files to"
+            );
+            crate::seal::recipients(&certificate.recipients)?;
+            certificates.push((certificate, text.clone()));
+        }
+        let (certificate, _) = certificates.last().cloned().context("there is no certificate")?;
         Ok(Self {
             server: document.keys.server.parse().context("the server's address in the store")?,
             ca_pem: document.keys.ca_pem.clone(),
             sign_in_key,
-            record_key,
             certificate,
-            certificate_envelope: document.certificate.clone(),
+            certificates,
             authority,
             log_key: document.log_key.parse().context("the log's key")?,
         })
@@ -163,4 +214,18 @@ impl Identity {
         ensure!(*device == self.certificate.device, "a receipt is about device {device}, not this one");
         Ok(receipt)
     }
+}
+
+fn read_certificate(text: &str, authority: &VerifyingKey) -> anyhow::Result<DeviceCertificate> {
+    let envelope =
+        Envelope::read(text.as_bytes(), CERTIFICATE_TYPE).context("the device certificate is not one")?;
+    envelope.verify(authority).context("the device certificate is not the authority's")?;
+    let certificate: DeviceCertificate =
+        canonical::read(&envelope.payload).context("the device certificate cannot be read")?;
+    ensure!(
+        certificate.schema == CERTIFICATE_SCHEMA,
+        "the device certificate has schema {:?}, which this version does not know: update endcheck",
+        certificate.schema
+    );
+    Ok(certificate)
 }

@@ -7,6 +7,8 @@ mod capture_source;
 mod chain;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod days;
 mod dossier;
 mod environment;
 #[cfg(test)]
@@ -15,6 +17,8 @@ mod identity;
 mod locate;
 mod refusal;
 mod seal;
+#[cfg(test)]
+mod sealing;
 mod session;
 mod store;
 mod sync;

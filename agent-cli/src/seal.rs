@@ -1,7 +1,7 @@
 //! Seals what is captured to headquarters and escrow, so that the device cannot open it again.
 //!
 //! The plaintext is read once, hashed and sealed as it streams by; the sealed copy is durable under
-//! its own hash before anybody hears of it. Knows nothing of records or the database.
+//! its own hash before anybody hears of it. Knows nothing of the database.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::package;
 use sha2::Digest as _;
 
 use crate::refusal::refuse;
 
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Hard enough to pay over a slow link, easy enough for a phone.
+pub const ZSTD_LEVEL: i32 = 12;
 
 /// A sealed copy that is durable on this device.
 #[derive(Debug, Clone)]
@@ -66,6 +69,20 @@ pub fn seal(
 /// Why a file of more than `limit_bytes` is not taken in.
 pub fn too_large(limit_bytes: u64) -> anyhow::Error {
     refuse(format!("the file has more than {limit_bytes} bytes"), "Split it, or hand it in by another route.")
+}
+
+/// Packs records and seals them; `protocol::package` says how. Sealed as a whole, so by the few.
+///
+/// # Errors
+/// When they cannot be sealed to these recipients.
+pub fn seal_records(envelopes: &[&[u8]], recipients: &[age::x25519::Recipient]) -> anyhow::Result<Vec<u8>> {
+    let lines = package::lines(envelopes.iter().copied());
+    let packed = zstd::bulk::compress(&lines, ZSTD_LEVEL).context("the records cannot be packed")?;
+    let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|one| one as &dyn age::Recipient))
+        .context("the certificate's recipients cannot be sealed to")?;
+    let mut writer = encryptor.wrap_output(Vec::new())?;
+    writer.write_all(&packed)?;
+    Ok(writer.finish()?)
 }
 
 fn seal_into(

@@ -10,10 +10,11 @@ use serde::Serialize;
 use crate::chain::{Draft, Signed};
 use crate::cli::OnVisit;
 use crate::environment::Environment;
-use crate::identity::{Identity, IdentityDocument};
+use crate::identity::Identity;
 use crate::locate;
 use crate::refusal::refuse;
-use crate::store::{Appended, Database, HeldVisit, LocalState, Store, not_enrolled};
+use crate::seal;
+use crate::store::{Appended, Database, HeldVisit, LocalState, Store};
 use crate::ui::Ui;
 
 /// The store and the identity of an enrolled device.
@@ -75,6 +76,24 @@ impl OpenVisit {
         }
     }
 
+    /// The visit, where its checklist and records can be read.
+    ///
+    /// # Errors
+    /// When they are sealed; says what can be done.
+    pub fn readable(self) -> anyhow::Result<Self> {
+        if self.state != LocalState::Sealed {
+            return Ok(self);
+        }
+        let id = &self.packet.visit.id;
+        Err(refuse(
+            format!("visit {id} is closed, and its checklist and records are sealed to headquarters"),
+            format!(
+                "This device can no longer read them. Add what was forgotten, or say what is wrong, with `endcheck \
+                 note --visit {id}` or `endcheck capture --visit {id}`; headquarters sees it beside the rest."
+            ),
+        ))
+    }
+
     /// What is missing in a sentence that names the item as the lists do, by its key.
     #[must_use]
     pub fn sentence(&self, missing: &Missing) -> String {
@@ -123,12 +142,28 @@ impl<'a> Session<'a> {
     /// When the device is not enrolled, or the store is locked or damaged.
     pub fn open(environment: &'a Environment, ui: &'a Ui<'a>) -> anyhow::Result<Self> {
         let mut store = Database::open(&environment.home)?.unlock(environment, ui)?;
-        let document: IdentityDocument = store.setting("identity")?.ok_or_else(not_enrolled)?;
-        let identity = Identity::read(&document)?;
+        let identity = store.identity()?;
+        if let Err(error) = store.erase_closed(environment.now().device_at.day()) {
+            ui.warn(&format!("record keys of days that are over could not be erased yet: {error:#}"));
+        }
         for odd in store.sweep()? {
             ui.warn(&odd);
         }
-        Ok(Self { environment, ui, store, identity })
+        let mut session = Self { environment, ui, store, identity };
+        session.seal_closed();
+        Ok(session)
+    }
+
+    /// Seals what no visit in hand needs any more. Where that fails it is told, and stops nothing: the next
+    /// command tries again.
+    fn seal_closed(&mut self) {
+        let sealed = seal::recipients(&self.identity.certificate.recipients)
+            .and_then(|recipients| self.store.seal_closed(&recipients));
+        if let Err(error) = sealed {
+            self.ui.warn(&format!(
+                "what was recorded of closed visits could not be sealed to headquarters yet: {error:#}"
+            ));
+        }
     }
 
     /// Ends the work with the store.
@@ -201,7 +236,9 @@ impl<'a> Session<'a> {
         let visit = self.any_visit(on.visit.as_deref())?;
         match visit.state {
             LocalState::Open => {}
-            LocalState::Closed => self.ui.warn("the visit is closed; this is added to it after the close"),
+            LocalState::Closed | LocalState::Sealed => {
+                self.ui.warn("the visit is closed; this is added to it after the close");
+            }
             LocalState::Waiting => {
                 let id = &visit.packet.visit.id;
                 return Err(refuse(
@@ -218,8 +255,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Self::find_visit`].
     pub fn any_visit(&mut self, selector: Option<&str>) -> anyhow::Result<OpenVisit> {
-        let HeldVisit { state, packet } = self.find_visit(selector)?;
-        let checklist_sha256 = packet.checklist.hash()?;
+        let HeldVisit { state, packet, checklist_sha256 } = self.find_visit(selector)?;
         Ok(OpenVisit { packet, state, checklist_sha256 })
     }
 
@@ -268,11 +304,14 @@ impl<'a> Session<'a> {
             self.check_correction(draft)?;
         }
         let reading = self.environment.now();
-        let Appended { signed, trouble } = self.store.append(&self.identity, &reading, drafts)?;
+        let Appended { signed, other_day, trouble } = self.store.append(&self.identity, &reading, drafts)?;
         if let Some(trouble) = trouble {
             self.ui.warn(&format!(
                 "recorded, but the store reported an error: {trouble:#}; look after the disk"
             ));
+        }
+        if let Some(other_day) = other_day {
+            self.ui.warn(&other_day.told(reading.device_at.day()));
         }
         for record in &signed {
             if let Act::ClockSet { moved_by_ms } = record.record.act {
@@ -282,6 +321,7 @@ impl<'a> Session<'a> {
                 ));
             }
         }
+        self.seal_closed();
         Ok(signed.iter().map(Recorded::from).collect())
     }
 }
@@ -290,6 +330,15 @@ impl Session<'_> {
     /// A correction is of the same kind and visit as what it corrects; headquarters counts no other.
     fn check_correction(&mut self, draft: &Draft) -> anyhow::Result<()> {
         let Some(hash) = &draft.replaces else { return Ok(()) };
+        if let Some(visit) = self.store.visit_of_sealed(hash)? {
+            if draft.task.visit.as_ref().map(VisitId::as_str) != visit.as_deref() {
+                return Err(of_another_visit(hash));
+            }
+            self.ui.warn(&format!(
+                "record {hash} is sealed; headquarters will see whether this is of the same kind and corrects it"
+            ));
+            return Ok(());
+        }
         let Some(old) = self.store.record(hash)? else { return Ok(()) };
         let (is, was) = (draft.act.kind(), old.record.act.kind());
         if is != was {
@@ -299,13 +348,14 @@ impl Session<'_> {
             ));
         }
         if draft.task.visit != old.record.task.visit {
-            return Err(refuse(
-                format!("record {hash} belongs to another visit"),
-                "Name that visit with --visit.",
-            ));
+            return Err(of_another_visit(hash));
         }
         Ok(())
     }
+}
+
+fn of_another_visit(hash: &Sha256) -> anyhow::Error {
+    refuse(format!("record {hash} belongs to another visit"), "Name that visit with --visit.")
 }
 
 fn joined(ids: &[&String]) -> String {

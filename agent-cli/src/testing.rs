@@ -26,8 +26,8 @@ pub fn reading(device_at: &str, since_boot_s: u64) -> ClockReading {
 }
 
 /// What enrolment would have written, signed by an authority made up here.
-pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocument {
-    let keys = EnrolmentKeys::make(&server.parse().unwrap(), None, "test".to_owned()).unwrap();
+pub fn identity_document(server: &str, recipients: Vec<String>, days: &[(&str, &str)]) -> IdentityDocument {
+    let keys = EnrolmentKeys::make(&server.parse().unwrap(), None, "test".to_owned(), days.len()).unwrap();
     let authority = authority();
     let certificate = DeviceCertificate {
         schema: CERTIFICATE_SCHEMA.to_owned(),
@@ -37,11 +37,16 @@ pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocum
         inspector: UserId::mint(),
         inspector_name: "Iris Holm".to_owned(),
         sign_in_key: fingerprint(&keys.sign_in_key().unwrap().verifying_key()),
-        record_keys: vec![RecordKey {
-            fingerprint: fingerprint(&keys.record_key().unwrap().verifying_key()),
-            first_day: "2026-01-01".parse().unwrap(),
-            last_day: "2027-12-31".parse().unwrap(),
-        }],
+        record_keys: keys
+            .record_secrets()
+            .iter()
+            .zip(days)
+            .map(|(secret, (first_day, last_day))| RecordKey {
+                fingerprint: fingerprint(&secret.key().unwrap().verifying_key()),
+                first_day: first_day.parse().unwrap(),
+                last_day: last_day.parse().unwrap(),
+            })
+            .collect(),
         issued_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         expires_at: "2027-12-31T00:00:00Z".parse().unwrap(),
         recipients,
@@ -56,6 +61,9 @@ pub fn identity_document(server: &str, recipients: Vec<String>) -> IdentityDocum
         },
     )
 }
+
+/// One key for every day of these tests.
+pub const ALL_DAYS: [(&str, &str); 1] = [("2026-01-01", "2099-12-31")];
 
 /// The key of the authority.
 pub fn authority() -> ed25519_dalek::SigningKey {
@@ -73,7 +81,7 @@ const NOWHERE: &str = "http://127.0.0.1:9/";
 /// An enrolled device.
 pub fn identity() -> Identity {
     let recipient = age::x25519::Identity::generate().to_public().to_string();
-    Identity::read(&identity_document(NOWHERE, vec![recipient])).unwrap()
+    Identity::read(&identity_document(NOWHERE, vec![recipient], &ALL_DAYS)).unwrap()
 }
 
 /// A device with a visit to make, in a folder of its own.
@@ -108,6 +116,11 @@ impl Device {
 
     /// The same, by headquarters at this address.
     pub fn enrolled_at(server: &str) -> Self {
+        Self::enrolled_with(server, &ALL_DAYS)
+    }
+
+    /// The same, with a record key for each of these spans of days.
+    pub fn enrolled_with(server: &str, days: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (printed, complained) = (Arc::default(), Arc::default());
         let environment = Environment {
@@ -131,7 +144,8 @@ impl Device {
         vault::create(&mut database.conn, "correct horse", environment.passphrase_cost).unwrap();
         let ui = Ui::new(&environment, false);
         let mut store = database.unlock(&environment, &ui).unwrap();
-        store.set("identity", &identity_document(server, vec![hq.to_public().to_string(), escrow])).unwrap();
+        let recipients = vec![hq.to_public().to_string(), escrow];
+        store.enrolled(identity_document(server, recipients, days)).unwrap();
         store.keep_visits(&[packet], "1").unwrap();
         Self { folder, hq, environment, visit, printed, complained }
     }
@@ -158,6 +172,56 @@ impl Device {
         Database::open(&self.environment.home).unwrap().unlock(&self.environment, &ui).unwrap()
     }
 
+    /// Every envelope of the chain that waits to be handed in, oldest first; what is sealed is opened as
+    /// headquarters would.
+    pub fn envelopes(&self) -> Vec<Vec<u8>> {
+        let mut store = self.store();
+        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+        for unsent in store.unsent_records().unwrap() {
+            found.push((unsent.seq, store.envelope(&unsent.hash).unwrap().unwrap()));
+        }
+        for package in store.unsent_packages().unwrap() {
+            let (sealed, hashes) = store.package(&package.hash).unwrap();
+            let lines = zstd::decode_all(age::decrypt(&self.hq, &sealed).unwrap().as_slice()).unwrap();
+            let envelopes = endcheck_protocol::package::split(&lines).map(<[u8]>::to_vec);
+            let numbered = (package.first_seq..).zip(envelopes).collect::<Vec<_>>();
+            assert_eq!(numbered.len(), hashes.len());
+            for ((_, envelope), hash) in numbered.iter().zip(&hashes) {
+                assert_eq!(endcheck_protocol::digest::Sha256::of(envelope), *hash);
+            }
+            found.extend(numbered);
+        }
+        found.sort_by_key(|(seq, _)| *seq);
+        found.into_iter().map(|(_, envelope)| envelope).collect()
+    }
+
+    /// Sets the device's clock; it stands still.
+    pub fn set_clock(&mut self, device_at: &str) {
+        let reading = reading(device_at, 0);
+        self.environment.clock = Arc::new(move || reading.clone());
+    }
+
+    /// Whether these bytes, or a good part of them, are in any file of the store.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let part = 24.min(bytes.len());
+        let mut folders = vec![self.environment.home.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let raw = std::fs::read(path).unwrap();
+                let known: std::collections::HashSet<&[u8]> = raw.windows(part).collect();
+                if bytes.windows(part).any(|window| known.contains(window)) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// A small valid PNG in the device's folder.
     pub fn photo(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
@@ -169,7 +233,8 @@ impl Device {
 /// One grey pixel.
 const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\x00\x00\x00\x0a\x49\x44\x41\x54\x78\x9c\x63\x68\x00\x00\x00\x82\x00\x81\x77\xcd\x72\xb6\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
 
-fn packet() -> VisitPacket {
+/// A visit of two items.
+pub fn packet() -> VisitPacket {
     let items = [ItemId::mint(), ItemId::mint()];
     let checklist = serde_json::json!({
         "template": {"id": "short", "version": 1},

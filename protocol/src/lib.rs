@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod ids;
 pub mod ledger;
 pub mod merkle;
+pub mod package;
 pub mod photo;
 pub mod place;
 pub mod problem;

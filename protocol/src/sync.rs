@@ -203,7 +203,8 @@ pub struct EnrolDevice {
     pub name: String,
     /// Ed25519 public key that will sign client assertions, base64.
     pub sign_in_key: String,
-    /// Ed25519 public keys that will sign records, base64, at least one.
+    /// Ed25519 public keys that will sign records, base64. Several have a UTC day each, from the server's today
+    /// on, as far as its term goes; a single one lasts for the whole term.
     pub record_keys: Vec<String>,
     pub agent: String,
 }
@@ -250,6 +251,34 @@ pub struct RecordKey {
     pub last_day: chrono::NaiveDate,
 }
 
+/// A device asks for a certificate over keys for days that it holds none for yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RenewDevice {
+    pub record_keys: Vec<DayKey>,
+}
+
+/// A key for one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DayKey {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Date))]
+    pub day: chrono::NaiveDate,
+    /// Ed25519 public key, base64.
+    pub key: String,
+}
+
+/// Headquarters' answer: a certificate beside the earlier ones, which stay good for their days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Renewal {
+    /// A signed envelope holding a [`DeviceCertificate`], as text. It lists those of the keys that headquarters
+    /// certifies: days that are over, or beyond the term that it grants, are left out.
+    pub certificate: String,
+}
+
 /// A device tells what it holds unsent, so that headquarters knows what is at stake if it is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,6 +297,18 @@ pub struct UnsentRecord {
     pub size_bytes: usize,
 }
 
+/// A package of sealed records of which headquarters has not answered for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentPackage {
+    /// SHA-256 of its bytes.
+    pub hash: Sha256,
+    /// Of the first record in it; the others follow without a hole.
+    pub first_seq: u64,
+    pub records: usize,
+    /// Bytes of the records before they were packed.
+    pub size_bytes: usize,
+}
+
 /// A sealed file on the device without a file receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsentFile {
@@ -280,6 +321,8 @@ pub struct UnsentFile {
 pub enum Operation {
     /// Send these records, by hash, in chain order.
     SendRecords(Vec<Sha256>),
+    /// Send these packages of sealed records, by hash, in chain order.
+    SendPackages(Vec<Sha256>),
     /// Send a file from its first byte.
     CreateUpload { sealed_sha256: Sha256, size_bytes: u64 },
     /// Send a file from the offset that the server holds.
@@ -289,8 +332,13 @@ pub enum Operation {
 /// Plans one sync: records in chain order and in batches within the limits, then files, smallest
 /// first, resuming where the server says it stands.
 #[must_use]
-pub fn plan(records: &[UnsentRecord], files: &[UnsentFile], head: &SyncHead) -> Vec<Operation> {
-    let mut operations = plan_records(records);
+pub fn plan(
+    records: &[UnsentRecord],
+    packages: &[UnsentPackage],
+    files: &[UnsentFile],
+    head: &SyncHead,
+) -> Vec<Operation> {
+    let mut operations = plan_records(records, packages);
     let mut files: Vec<&UnsentFile> = files.iter().collect();
     files.sort_by(|a, b| (a.size_bytes, &a.sealed_sha256).cmp(&(b.size_bytes, &b.sealed_sha256)));
     operations.extend(files.into_iter().map(|file| {
@@ -317,26 +365,52 @@ pub fn plan(records: &[UnsentRecord], files: &[UnsentFile], head: &SyncHead) -> 
     operations
 }
 
-fn plan_records(records: &[UnsentRecord]) -> Vec<Operation> {
-    let mut records: Vec<&UnsentRecord> = records.iter().collect();
-    records.sort_by_key(|record| record.seq);
-    let mut operations = Vec::new();
-    let mut batch = Vec::new();
-    let mut batch_bytes = 0;
-    for record in records {
-        if batch.len() == MAX_RECORDS
-            || (!batch.is_empty() && batch_bytes + record.size_bytes >= MAX_RECORDS_BYTES)
-        {
-            operations.push(Operation::SendRecords(std::mem::take(&mut batch)));
-            batch_bytes = 0;
+/// Something to send, readable or sealed, and what it weighs in a batch.
+struct Load<'a> {
+    seq: u64,
+    hash: &'a Sha256,
+    sealed: bool,
+    records: usize,
+    bytes: usize,
+}
+
+fn plan_records(records: &[UnsentRecord], packages: &[UnsentPackage]) -> Vec<Operation> {
+    let readable = records.iter().map(|record| Load {
+        seq: record.seq,
+        hash: &record.hash,
+        sealed: false,
+        records: 1,
+        bytes: record.size_bytes + 1,
+    });
+    let sealed = packages.iter().map(|package| Load {
+        seq: package.first_seq,
+        hash: &package.hash,
+        sealed: true,
+        records: package.records,
+        bytes: package.size_bytes,
+    });
+    let mut loads: Vec<Load<'_>> = readable.chain(sealed).collect();
+    loads.sort_by_key(|load| load.seq);
+    let mut batches: Vec<(bool, usize, usize, Vec<Sha256>)> = Vec::new();
+    for load in loads {
+        let (records, bytes) = (load.records, load.bytes);
+        match batches.last_mut() {
+            Some((sealed, held_records, held_bytes, hashes))
+                if *sealed == load.sealed
+                    && *held_records + records <= MAX_RECORDS
+                    && *held_bytes + bytes <= MAX_RECORDS_BYTES =>
+            {
+                *held_records += records;
+                *held_bytes += bytes;
+                hashes.push(load.hash.clone());
+            }
+            _ => batches.push((load.sealed, records, bytes, vec![load.hash.clone()])),
         }
-        batch_bytes += record.size_bytes + 1;
-        batch.push(record.hash.clone());
     }
-    if !batch.is_empty() {
-        operations.push(Operation::SendRecords(batch));
-    }
-    operations
+    let operation = |(sealed, _, _, hashes)| {
+        if sealed { Operation::SendPackages(hashes) } else { Operation::SendRecords(hashes) }
+    };
+    batches.into_iter().map(operation).collect()
 }
 
 #[cfg(test)]
@@ -373,6 +447,7 @@ mod tests {
         };
         let planned = plan(
             &[record(4, 10), record(3, 10)],
+            &[],
             &[file("big", 1000), file("small", 9)],
             &head(vec![upload]),
         );
@@ -403,9 +478,34 @@ mod tests {
                 })
                 .collect()
         };
-        assert_eq!(sizes(plan(&many, &[], &head(vec![]))), [200, 200, 50]);
+        assert_eq!(sizes(plan(&many, &[], &[], &head(vec![]))), [200, 200, 50]);
         let heavy: Vec<_> = (0..4).map(|seq| record(seq, MAX_RECORDS_BYTES / 2 - 1)).collect();
-        assert_eq!(sizes(plan(&heavy, &[], &head(vec![]))), [2, 2]);
-        assert!(plan(&[], &[], &head(vec![])).is_empty());
+        assert_eq!(sizes(plan(&heavy, &[], &[], &head(vec![]))), [2, 2]);
+        assert!(plan(&[], &[], &[], &head(vec![])).is_empty());
+    }
+
+    #[test]
+    fn sealed_and_readable_records_go_in_the_order_of_the_chain() {
+        let package = |first_seq: u64, records| UnsentPackage {
+            hash: Sha256::of(format!("package {first_seq}").as_bytes()),
+            first_seq,
+            records,
+            size_bytes: records * 1000,
+        };
+        let packages = [package(3, 2), package(0, 2), package(6, 150), package(156, 60)];
+        let planned = plan(&[record(5, 10), record(2, 10)], &packages, &[], &head(vec![]));
+        let hashes =
+            |of: &[&UnsentPackage]| of.iter().map(|package| package.hash.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            planned,
+            [
+                Operation::SendPackages(hashes(&[&packages[1]])),
+                Operation::SendRecords(vec![record(2, 0).hash]),
+                Operation::SendPackages(hashes(&[&packages[0]])),
+                Operation::SendRecords(vec![record(5, 0).hash]),
+                Operation::SendPackages(hashes(&[&packages[2]])),
+                Operation::SendPackages(hashes(&[&packages[3]])),
+            ]
+        );
     }
 }

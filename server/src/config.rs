@@ -55,7 +55,7 @@ pub struct Settings {
     /// Days after arrival that a routine check of a shipment falls due; 0 opens none.
     #[arg(long, env = "ENDCHECK_ROUTINE_DAYS", global = true)]
     pub routine_days: Option<u32>,
-    /// Days that a device certificate lasts.
+    /// Days ahead for which a device may have record keys; for a device with one key for all days, how long it lasts.
     #[arg(long, env = "ENDCHECK_DEVICE_DAYS", global = true)]
     pub device_days: Option<u32>,
     /// Speed between two positions from which it is a finding to look at, in km/h.
@@ -137,12 +137,12 @@ impl Settings {
             upload_expiry_hours: self.upload_expiry_hours.or(file.upload_expiry_hours).unwrap_or(168),
             grace_hours: self.grace_hours.or(file.grace_hours).unwrap_or(72),
             routine_days: self.routine_days.or(file.routine_days).unwrap_or(90),
-            device_days: self.device_days.or(file.device_days).unwrap_or(180),
             travel_look_kmh: self.travel_look_kmh.or(file.travel_look_kmh).unwrap_or(250),
             travel_contradiction_kmh: self
                 .travel_contradiction_kmh
                 .or(file.travel_contradiction_kmh)
                 .unwrap_or(1_200),
+            device_days: self.device_days.or(file.device_days).unwrap_or(90),
             tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
             log_json: self.log_json || file.log_json,
             data,

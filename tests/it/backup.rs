@@ -41,6 +41,7 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     let manager = signed_in(&server, "ada");
     import_programme(&manager);
     let visit = schedule(&manager, "SH-2026-0101", Some(&iris.id), now);
+    let closed = schedule(&manager, "SH-2026-0101", Some(&iris.id), now);
     let tablet = Tablet::enrol(server.base_url(), &code(&manager, &iris.id), clock);
     tablet.done(&["pull"]);
     tablet.done(&["open", &visit]);
@@ -64,6 +65,10 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     }
     other.done(&["sync"]);
     tablet.done(&["note", "Between backup and restore."]);
+    // Its records are sealed by the time they are handed in, and must be handed in again.
+    tablet.done(&["open", &closed]);
+    tablet.done(&["note", "Of a visit that was closed.", "--visit", &closed]);
+    tablet.done(&["close", "partial", "--visit", &closed]);
     tablet.done(&["sync"]);
     let address = server.address().to_string();
     let recipient = server.escrow().to_public().to_string();
@@ -76,7 +81,7 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     let original = investigator.get(&format!("/api/v1/records/{photo}/original")).expect(200);
     assert_eq!(original.body, std::fs::read(fixture("photos/02-sign.jpg")).unwrap());
 
-    tablet.done(&["note", "After the restore."]);
+    tablet.done(&["note", "After the restore.", "--visit", &visit]);
     tablet.done(&["capture", &fixture("photos/01-exterior.jpg").display().to_string()]);
     // Its log is shorter than the device knows it: somebody must say that this was a restore.
     let why = tablet.refused(&["sync"]);
@@ -85,12 +90,13 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     let summary = tablet.line(&["sync", "--accept-log"]);
     assert_eq!(
         (&summary["records_sent"], &summary["files_confirmed"]),
-        (&6.into(), &1.into()),
+        (&9.into(), &1.into()),
         "{summary:#}"
     );
     let after = dossier(&investigator, &visit);
     assert_eq!(after["devices"][0]["gaps"], before["devices"][0]["gaps"]);
     assert_eq!(after["notes"].as_array().unwrap().len(), 3);
+    assert_eq!(dossier(&investigator, &closed)["notes"].as_array().unwrap().len(), 1);
     assert_eq!(tablet.sealed_copies(), 0, "the receipts of the restored server are found");
     assert!(after["files"].as_array().unwrap().iter().all(|file| file["state"] == "stored"));
     let log = log::verify(&mut restored.database.connect()).unwrap();

@@ -172,13 +172,26 @@ impl Drill {
 
     /// An act that nothing befalls.
     fn act(&mut self, kind: Kind) {
-        let command = act::command(kind, &self.stage.visits, self.stage.folder.path(), &mut self.random);
+        let command = self.command(kind);
         let begun = Instant::now();
         let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
         let done = self.stage.agent(&arguments).output().unwrap();
         self.takes.insert(Some(kind), begun.elapsed());
         assert!(done.status.success(), "{arguments:?} failed: {}", words(&done));
         self.note(command, &done);
+        if kind == Kind::Close {
+            self.stage.look_at_visits();
+        }
+    }
+
+    /// An act, and a visit that it can be done in.
+    fn command(&mut self, kind: Kind) -> act::Command {
+        if self.stage.open.len() < 2 {
+            self.stage.relay.spare();
+            self.stage.more_visits();
+        }
+        let visits = act::Visits { all: &self.stage.visits, open: &self.stage.open };
+        act::command(kind, &visits, self.stage.folder.path(), &mut self.random)
     }
 
     /// Notes what was asked for, and what was acknowledged of it.
@@ -215,12 +228,16 @@ impl Drill {
 
     fn strike(&mut self, strike: Strike) {
         if let Strike::Act(kind) = strike {
-            let command = act::command(kind, &self.stage.visits, self.stage.folder.path(), &mut self.random);
+            let command = self.command(kind);
             let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
             let agent = self.stage.agent(&arguments).spawn().unwrap();
             std::thread::sleep(self.instant(Some(kind)));
             let done = self.end(agent, kind.name());
-            return self.note(command, &done);
+            self.note(command, &done);
+            if kind == Kind::Close {
+                self.stage.look_at_visits();
+            }
+            return;
         }
         // Something to hand in, of which something takes time.
         self.act(Kind::Capture);

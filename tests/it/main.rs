@@ -18,6 +18,8 @@ mod intake;
 #[cfg(test)]
 mod judges;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod limits;
@@ -33,6 +35,8 @@ mod races;
 mod refusals;
 #[cfg(test)]
 mod reviews;
+#[cfg(test)]
+mod sealing;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -56,6 +56,17 @@ impl Tablet {
         tablet
     }
 
+    /// The same device twice: a copy of its store, with a clock of its own.
+    pub fn copied(&self, clock: Clock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("home/sealed")).unwrap();
+        for path in files_below(&self.home()) {
+            let name = path.strip_prefix(self.home()).unwrap();
+            std::fs::copy(&path, folder.path().join("home").join(name)).unwrap();
+        }
+        Self { folder, clock }
+    }
+
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }

@@ -14,7 +14,7 @@ use crate::session::{OpenVisit, Session};
 use crate::store::HeldRecord;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Answer) -> anyhow::Result<ExitStatus> {
-    let visit = session.open_visit(&command.on)?;
+    let visit = session.open_visit(&command.on)?.readable()?;
     let question = question(&visit, &command.question)?;
     let item = item(&visit, question, command.item.as_deref())?;
     let value = match (&command.skip, &command.value) {

@@ -18,6 +18,7 @@ use crate::cli::Capture;
 use crate::refusal::{ExitStatus, refuse};
 use crate::seal::{self, SealedFile};
 use crate::session::{OpenVisit, Recorded, Session};
+use crate::store::LocalState;
 use crate::ui;
 
 /// The age format's own overhead stays under this.
@@ -39,7 +40,10 @@ struct Captured {
 }
 
 pub(super) fn run(session: &mut Session<'_>, command: &Capture) -> anyhow::Result<ExitStatus> {
-    let visit = session.open_visit(&command.on)?;
+    let mut visit = session.open_visit(&command.on)?;
+    if command.question.is_some() || command.item.is_some() {
+        visit = visit.readable()?;
+    }
     let task = task(&visit, command)?;
     let purpose = purpose(&visit, command, task.question.as_ref())?;
     let warnings = uncounted(&visit, command, &task, purpose.as_deref());
@@ -102,7 +106,7 @@ fn asked_for_each_item(visit: &OpenVisit, task: &Task) -> bool {
 fn uncounted(visit: &OpenVisit, command: &Capture, task: &Task, purpose: Option<&str>) -> Vec<String> {
     let kind = kind(command);
     let named = task.question.as_ref();
-    if named.is_none() && purpose.is_none() {
+    if visit.state == LocalState::Sealed || (named.is_none() && purpose.is_none()) {
         return Vec::new();
     }
     let purpose = purpose.unwrap_or(GENERAL_PURPOSE);

@@ -47,14 +47,14 @@ enum Written {
 
 pub(super) fn run(session: &mut Session<'_>, command: &Checklist) -> anyhow::Result<ExitStatus> {
     if let Some(path) = &command.from {
-        let visit = session.open_visit(&command.on)?;
+        let visit = session.open_visit(&command.on)?.readable()?;
         return from_file(session, command, &visit, path);
     }
     if session.ui.interactive() {
-        let visit = session.open_visit(&command.on)?;
+        let visit = session.open_visit(&command.on)?.readable()?;
         return ask(session, command, &visit);
     }
-    let visit = session.any_visit(command.on.visit.as_deref())?;
+    let visit = session.any_visit(command.on.visit.as_deref())?.readable()?;
     show(session, command, &visit)
 }
 

@@ -1,4 +1,5 @@
-//! `close`: the visit ends; what is missing is said, and `completed` is refused while anything is.
+//! `close`: the visit ends; what is missing is said, and `completed` is refused while anything is. What was
+//! recorded is sealed to headquarters right after the record of the close.
 
 use endcheck_protocol::checklist::{self, VisitOutcome};
 use endcheck_protocol::record::{Act, Contents};
@@ -23,7 +24,7 @@ struct Closed {
 }
 
 pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<ExitStatus> {
-    let visit = session.any_visit(command.on.visit.as_deref())?;
+    let visit = session.any_visit(command.on.visit.as_deref())?.readable()?;
     let records = session.store.records_of(&visit.packet.visit.id)?;
     let state = dossier::state(&records);
     let evaluation = checklist::evaluate(&visit.packet.checklist, &state);
@@ -61,7 +62,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &Close) -> anyhow::Result<
         };
         let ended = format!("Visit {} is closed as {}.", visit.packet.visit.id, closed.outcome.as_str());
         format!(
-            "{}{heading}\n{} to be handed in with `endcheck sync`.",
+            "{}{heading}\nWhat was recorded is sealed to headquarters; this device cannot read it again.\n{} to be \
+             handed in with `endcheck sync`.",
             closed.recorded.told(&ended),
             ui::count(unsent, "record waits", "records wait"),
         )

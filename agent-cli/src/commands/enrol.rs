@@ -8,10 +8,10 @@ use url::{Host, Url};
 
 use crate::cli::Enrol;
 use crate::environment::Environment;
-use crate::identity::{AGENT, EnrolmentKeys, Identity, IdentityDocument};
+use crate::identity::{AGENT, EnrolmentKeys, IdentityDocument, Secret};
 use crate::refusal::{ExitStatus, refuse};
 use crate::store::Database;
-use crate::sync::Client;
+use crate::sync::{Client, TERM_DAYS};
 use crate::ui::Ui;
 use crate::vault;
 
@@ -43,7 +43,7 @@ pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> an
             keys
         }
         _ => {
-            let keys = EnrolmentKeys::make(&server, ca_pem, command.name.clone())?;
+            let keys = EnrolmentKeys::make(&server, ca_pem, command.name.clone(), TERM_DAYS)?;
             store.set("enrolling", &keys)?;
             keys
         }
@@ -52,14 +52,11 @@ pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> an
         code: command.code.clone(),
         name: command.name.clone(),
         sign_in_key: public_key_to_base64(&keys.sign_in_key()?.verifying_key()),
-        record_keys: vec![public_key_to_base64(&keys.record_key()?.verifying_key())],
+        record_keys: public_keys(&keys)?,
         agent: AGENT.to_owned(),
     };
     let enrolment = Client::new(&server, keys.ca_pem.as_deref(), ui)?.enrol(&request)?;
-    let document = IdentityDocument::new(keys, enrolment);
-    let identity = Identity::read(&document)?;
-    store.set("identity", &document)?;
-    store.unset("enrolling")?;
+    let identity = store.enrolled(IdentityDocument::new(keys, enrolment))?;
     let certificate = &identity.certificate;
     let authority = fingerprint(&identity.authority);
     let report = serde_json::json!({
@@ -77,6 +74,11 @@ pub(super) fn run(command: &Enrol, environment: &Environment, ui: &Ui<'_>) -> an
         )
     });
     Ok(ExitStatus::Success)
+}
+
+fn public_keys(keys: &EnrolmentKeys) -> anyhow::Result<Vec<String>> {
+    let public = |secret: &Secret| Ok(public_key_to_base64(&secret.key()?.verifying_key()));
+    keys.record_secrets().iter().map(public).collect()
 }
 
 fn server(url: &Url, plain_http: bool) -> anyhow::Result<Url> {

@@ -10,7 +10,7 @@ use crate::refusal::ExitStatus;
 use crate::session::Session;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Item) -> anyhow::Result<ExitStatus> {
-    let visit = session.open_visit(&command.on)?;
+    let visit = session.open_visit(&command.on)?.readable()?;
     let item = visit.item(&command.item)?;
     let read = super::optional("the serial", command.serial.as_ref())?;
     let serial_entry = match &read {

@@ -16,11 +16,12 @@ pub(super) fn run(session: &mut Session<'_>, command: &Open) -> anyhow::Result<E
     match visit.state {
         LocalState::Waiting => {}
         LocalState::Open => return Err(refuse(format!("visit {id} is open already"), "Go on with it.")),
-        LocalState::Closed => {
+        LocalState::Closed | LocalState::Sealed => {
             return Err(refuse(
                 format!("visit {id} is closed"),
                 format!(
-                    "What was forgotten can still be added with --visit {id}; close again to change the outcome."
+                    "What was forgotten can still be added with `endcheck note --visit {id}` or `endcheck capture \
+                     --visit {id}`."
                 ),
             ));
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::refusal::ExitStatus;
 use crate::session::Session;
-use crate::store::{Counts, LocalState, LogConflict, Quarantined, Unsent};
+use crate::store::{Counts, KeyTerm, LocalState, LogConflict, Quarantined, Unsent};
 use crate::ui;
 
 #[derive(Serialize)]
@@ -16,6 +16,7 @@ struct Status {
     org: String,
     server: String,
     certificate_expires_at: Timestamp,
+    record_keys: KeyTerm,
     home: std::path::PathBuf,
     records: Counts,
     files_without_receipt: Unsent,
@@ -29,6 +30,7 @@ struct Status {
 pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
     let visits = session.store.visit_ids()?;
     let holdings = session.store.holdings()?;
+    let record_keys = session.store.key_term(session.environment.now().device_at.day())?;
     let certificate = &session.identity.certificate;
     let status = Status {
         device: certificate.device.clone(),
@@ -36,6 +38,7 @@ pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
         org: certificate.org.clone(),
         server: session.identity.server.to_string(),
         certificate_expires_at: certificate.expires_at,
+        record_keys,
         home: session.store.home().to_owned(),
         records: session.store.counts()?,
         files_without_receipt: holdings.waiting,
@@ -44,14 +47,34 @@ pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<ExitStatus> {
         quarantined: session.store.quarantined()?,
         log_conflicts: session.store.log_conflicts()?,
     };
+    if let Some(warning) = keys_warning(&status.record_keys) {
+        session.ui.warn(&warning);
+    }
     session.ui.report(&status, || human(&status));
     Ok(ExitStatus::Success)
 }
 
+/// Days of keys below which people are told.
+const FEW_DAYS: u64 = 14;
+
+fn keys_warning(term: &KeyTerm) -> Option<String> {
+    let sync = "run `endcheck sync` while there is a network: it fetches new ones";
+    if !term.today {
+        return Some(format!(
+            "this device holds no record key for today. It goes on recording, and headquarters will see that; set \
+             the clock right if it is wrong, and {sync}"
+        ));
+    }
+    (term.days_left < FEW_DAYS)
+        .then(|| format!("this device holds record keys for {} more days; {sync}", term.days_left))
+}
+
 fn human(status: &Status) -> String {
+    let keys = status.record_keys.last_day.map_or("none".to_owned(), |day| format!("until {day}"));
     let mut lines = vec![
         format!("Device {} of {}, {}", status.device, status.inspector, status.org),
         format!("Headquarters: {}", status.server),
+        format!("Record keys: {keys}"),
         format!(
             "Records: {} to hand in, {} at headquarters, {} set aside there",
             status.records.unsent, status.records.held, status.records.quarantined

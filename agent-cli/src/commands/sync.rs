@@ -43,5 +43,6 @@ fn human(summary: &Summary) -> String {
         )
     }));
     lines.extend(summary.quarantined.iter().map(super::status::quarantined));
+    lines.extend(summary.keys_until.map(|day| format!("This device's record keys now last until {day}.")));
     lines.join("\n")
 }

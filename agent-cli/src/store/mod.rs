@@ -4,7 +4,9 @@
 //! once take turns and a kill leaves all of a change or none. Only this folder writes SQL.
 
 mod files;
+mod keys;
 mod log;
+mod packages;
 mod receipts;
 mod records;
 pub mod schema;
@@ -28,6 +30,9 @@ use crate::vault::{self, Cell, StoreKey};
 use schema::settings;
 
 pub use files::{Holdings, Unsent, WaitingFile};
+#[cfg(test)]
+pub use keys::FreshKey;
+pub use keys::KeyTerm;
 pub use log::{HeldCheckpoint, LogConflict};
 pub use receipts::CheckedReceipt;
 pub use records::{Appended, Counts, HeldRecord, Quarantined};
@@ -35,7 +40,7 @@ pub use visits::{HeldVisit, LocalState};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/agent");
 /// `PRAGMA user_version` that the newest migration sets.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// The setting that says where the next page of receipts begins.
 pub const RECEIPT_CURSOR: &str = "receipt-cursor";
@@ -179,9 +184,7 @@ impl Store {
     /// # Errors
     /// When the database or the sealed value is damaged.
     pub fn setting<T: DeserializeOwned>(&mut self, name: &'static str) -> anyhow::Result<Option<T>> {
-        let sealed: Option<Vec<u8>> =
-            settings::table.find(name).select(settings::sealed_value).first(&mut self.conn).optional()?;
-        sealed.map(|sealed| open_json(&self.key, setting_cell(name), &sealed)).transpose()
+        get_setting(&mut self.conn, &self.key, name)
     }
 
     /// Writes a setting.
@@ -200,6 +203,16 @@ impl Store {
         diesel::delete(settings::table.find(name)).execute(&mut self.conn)?;
         Ok(())
     }
+}
+
+fn get_setting<T: DeserializeOwned>(
+    conn: &mut SqliteConnection,
+    key: &StoreKey,
+    name: &'static str,
+) -> anyhow::Result<Option<T>> {
+    let sealed: Option<Vec<u8>> =
+        settings::table.find(name).select(settings::sealed_value).first(conn).optional()?;
+    sealed.map(|sealed| open_json(key, setting_cell(name), &sealed)).transpose()
 }
 
 fn put_setting<T: Serialize>(

@@ -10,15 +10,19 @@ use endcheck_protocol::record::{Act, Anchor, Record, Task};
 use endcheck_protocol::sync::{Quarantine, RecordAnswer, RecordOutcome, UnsentRecord};
 use serde::Serialize;
 
+use super::keys::{OtherDay, signing_key};
 use super::schema::{files, records, settings, visits};
-use super::{Store, open_json, put_setting, seal_json};
+use super::visits::LocalState;
+use super::{Store, get_setting, open_json, put_setting, seal_json};
 use crate::chain::{self, Draft, Head, Heard, Signed};
 use crate::environment::ClockReading;
 use crate::identity::Identity;
 use crate::refusal::refuse;
 use crate::vault::{Cell, StoreKey};
 
-const UNSENT: &str = "unsent";
+/// The setting that keeps what the next record needs of the newest one, where that is sealed.
+pub(super) const CHAIN_HEAD: &str = "chain-head";
+pub(super) const UNSENT: &str = "unsent";
 const HELD: &str = "held";
 pub(super) const QUARANTINED: &str = "quarantined";
 
@@ -42,6 +46,8 @@ pub struct Quarantined {
 #[derive(Debug)]
 pub struct Appended {
     pub signed: Vec<Signed>,
+    /// The days of the key that signed, where the day of the clock is none of them.
+    pub other_day: Option<OtherDay>,
     /// What the commit complained of, although the records were found to stand.
     pub trouble: Option<anyhow::Error>,
 }
@@ -54,7 +60,7 @@ pub struct Counts {
     pub quarantined: u64,
 }
 
-fn envelope_cell(hash: &Sha256) -> Cell<'_> {
+pub(super) fn envelope_cell(hash: &Sha256) -> Cell<'_> {
     Cell { table: "records", column: "sealed_envelope", row: hash.as_str() }
 }
 
@@ -62,7 +68,7 @@ fn quarantine_cell(hash: &Sha256) -> Cell<'_> {
     Cell { table: "records", column: "sealed_quarantine", row: hash.as_str() }
 }
 
-fn open_record(key: &StoreKey, hash: Sha256, sealed: &[u8]) -> anyhow::Result<HeldRecord> {
+pub(super) fn open_record(key: &StoreKey, hash: Sha256, sealed: &[u8]) -> anyhow::Result<HeldRecord> {
     let bytes = key.open(envelope_cell(&hash), sealed)?;
     let read =
         || -> anyhow::Result<Record> { Ok(canonical::read(&Envelope::read(&bytes, RECORD_TYPE)?.payload)?) };
@@ -89,9 +95,12 @@ impl Store {
         };
         let Self { conn, key, .. } = self;
         let mut before_commit = Vec::new();
+        let mut other_day = None;
         let appended = conn.immediate_transaction(|conn| {
             let mut head = head(conn, key)?;
-            let moved = head.as_ref().and_then(|head| chain::clock_moved_by_ms(&head.record, reading));
+            let (signing_key, other) = signing_key(conn, key, reading.device_at.day())?;
+            other_day = other;
+            let moved = head.as_ref().and_then(|head| chain::clock_moved_by_ms(head, reading));
             let clock_set = moved.map(|moved_by_ms| Draft {
                 act: Act::ClockSet { moved_by_ms },
                 task: Task::default(),
@@ -100,16 +109,17 @@ impl Store {
             });
             let mut appended = Vec::new();
             for draft in clock_set.into_iter().chain(drafts) {
-                let signed = chain::next(identity, head.as_ref(), reading, heard.clone(), draft)?;
+                let signed =
+                    chain::next(identity, &signing_key, head.as_ref(), reading, heard.clone(), draft)?;
                 insert(conn, key, &signed)?;
-                head = Some(Head { hash: signed.hash.clone(), record: signed.record.clone() });
+                head = Some(Head::of(&signed.hash, &signed.record));
                 appended.push(signed);
             }
             before_commit.clone_from(&appended);
             anyhow::Ok(appended)
         });
         match appended {
-            Ok(signed) => Ok(Appended { signed, trouble: None }),
+            Ok(signed) => Ok(Appended { signed, other_day, trouble: None }),
             Err(error) if before_commit.is_empty() => match error.downcast::<diesel::result::Error>() {
                 Ok(error) => {
                     let cannot = format!("the store in {} cannot be written", self.home.display());
@@ -139,7 +149,7 @@ impl Store {
             })
         });
         match stands {
-            Ok(true) => Ok(Appended { signed, trouble: Some(error) }),
+            Ok(true) => Ok(Appended { signed, other_day: None, trouble: Some(error) }),
             Ok(false) => Err(error.context("the store cannot be written; nothing was recorded")),
             Err(unknown) => Err(refuse(
                 format!(
@@ -151,13 +161,13 @@ impl Store {
         }
     }
 
-    /// The visit's records, in the order they were made.
+    /// The visit's records that are not sealed, in the order they were made.
     ///
     /// # Errors
     /// When the database or a record is damaged.
     pub fn records_of(&mut self, visit: &VisitId) -> anyhow::Result<Vec<HeldRecord>> {
         let rows: Vec<(Sha256, Vec<u8>)> = records::table
-            .filter(records::visit.eq(visit.as_str()))
+            .filter(records::visit.eq(visit.as_str()).and(records::package.is_null()))
             .order(records::seq)
             .select((records::hash, records::sealed_envelope))
             .load(&mut self.conn)?;
@@ -174,38 +184,50 @@ impl Store {
         Ok(hashes.into_iter().filter(|hash| hash.as_str().starts_with(prefix)).collect())
     }
 
-    /// The record with this hash, if it is this device's.
+    /// The record with this hash, if it is this device's and not sealed.
     ///
     /// # Errors
     /// When the database or the record is damaged.
     pub fn record(&mut self, hash: &Sha256) -> anyhow::Result<Option<HeldRecord>> {
         let sealed: Option<Vec<u8>> = records::table
-            .filter(records::hash.eq(hash))
+            .filter(records::hash.eq(hash).and(records::package.is_null()))
             .select(records::sealed_envelope)
             .first(&mut self.conn)
             .optional()?;
         sealed.map(|sealed| open_record(&self.key, hash.clone(), &sealed)).transpose()
     }
 
-    /// The exact bytes of a record's envelope.
+    /// The visit of a record that is sealed; nothing where it is not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn visit_of_sealed(&mut self, hash: &Sha256) -> anyhow::Result<Option<Option<String>>> {
+        let row = records::table.filter(records::hash.eq(hash).and(records::package.is_not_null()));
+        Ok(row.select(records::visit).first(&mut self.conn).optional()?)
+    }
+
+    /// The exact bytes of a record's envelope; nothing where it is sealed.
     ///
     /// # Errors
     /// When there is no such record or it is damaged.
-    pub fn envelope(&mut self, hash: &Sha256) -> anyhow::Result<Vec<u8>> {
-        let sealed: Vec<u8> = records::table
+    pub fn envelope(&mut self, hash: &Sha256) -> anyhow::Result<Option<Vec<u8>>> {
+        let (sealed, package): (Vec<u8>, Option<String>) = records::table
             .filter(records::hash.eq(hash))
-            .select(records::sealed_envelope)
+            .select((records::sealed_envelope, records::package))
             .first(&mut self.conn)?;
-        Ok(self.key.open(envelope_cell(hash), &sealed)?.to_vec())
+        if package.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(self.key.open(envelope_cell(hash), &sealed)?.to_vec()))
     }
 
-    /// What headquarters has not answered for, in chain order.
+    /// What is not sealed and headquarters has not answered for, in chain order.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn unsent_records(&mut self) -> anyhow::Result<Vec<UnsentRecord>> {
         let rows: Vec<(i64, Sha256, i64)> = records::table
-            .filter(records::state.eq(UNSENT))
+            .filter(records::state.eq(UNSENT).and(records::package.is_null()))
             .order(records::seq)
             .select((records::seq, records::hash, records::size_bytes))
             .load(&mut self.conn)?;
@@ -297,16 +319,19 @@ impl Store {
 }
 
 fn head(conn: &mut SqliteConnection, key: &StoreKey) -> anyhow::Result<Option<Head>> {
-    let row: Option<(Sha256, Vec<u8>)> = records::table
+    let row: Option<(Sha256, Vec<u8>, Option<String>)> = records::table
         .order(records::seq.desc())
-        .select((records::hash, records::sealed_envelope))
+        .select((records::hash, records::sealed_envelope, records::package))
         .first(conn)
         .optional()?;
-    row.map(|(hash, sealed)| {
+    let Some((hash, sealed, package)) = row else { return Ok(None) };
+    if package.is_none() {
         let held = open_record(key, hash, &sealed)?;
-        Ok(Head { hash: held.hash, record: held.record })
-    })
-    .transpose()
+        return Ok(Some(Head::of(&held.hash, &held.record)));
+    }
+    let kept: Option<Head> = get_setting(conn, key, CHAIN_HEAD)?;
+    let kept = kept.filter(|head| head.hash == hash);
+    Ok(Some(kept.context("the store is damaged: the head of its chain is sealed and not noted")?))
 }
 
 fn insert(conn: &mut SqliteConnection, key: &StoreKey, signed: &Signed) -> anyhow::Result<()> {
@@ -332,14 +357,16 @@ fn insert(conn: &mut SqliteConnection, key: &StoreKey, signed: &Signed) -> anyho
             .execute(conn)?;
     }
     let state = match signed.record.act {
-        Act::VisitOpen { .. } => super::visits::LocalState::Open,
-        Act::VisitClose { .. } => super::visits::LocalState::Closed,
+        Act::VisitOpen { .. } => LocalState::Open,
+        Act::VisitClose { .. } => LocalState::Closed,
         _ => return Ok(()),
     };
     if let Some(visit) = visit {
-        diesel::update(visits::table.find(visit.as_str()))
-            .set(visits::state.eq(state.as_str()))
-            .execute(conn)?;
+        diesel::update(
+            visits::table.find(visit.as_str()).filter(visits::state.ne(LocalState::Sealed.name())),
+        )
+        .set(visits::state.eq(state.name()))
+        .execute(conn)?;
     }
     Ok(())
 }
@@ -367,8 +394,10 @@ mod tests {
         assert_eq!(found.signed[0].hash, stood[0].hash);
         assert_eq!(found.trouble.unwrap().to_string(), "disk I/O error");
 
-        let head = Head { hash: stood[0].hash.clone(), record: stood[0].record.clone() };
-        let lost = chain::next(&identity, Some(&head), &reading, chain::Heard::default(), note("b")).unwrap();
+        let head = Head::of(&stood[0].hash, &stood[0].record);
+        let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
+        let lost =
+            chain::next(&identity, &key, Some(&head), &reading, chain::Heard::default(), note("b")).unwrap();
         let told = store.after_failed_commit(vec![lost], failed()).unwrap_err();
         assert_eq!(format!("{told:#}"), "the store cannot be written; nothing was recorded: disk I/O error");
 

@@ -19,6 +19,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    day_keys (fingerprint) {
+        fingerprint -> Text,
+        public_key -> Text,
+        first_day -> Text,
+        last_day -> Text,
+        sealed_secret -> Binary,
+    }
+}
+
+diesel::table! {
     visits (id) {
         id -> Text,
         state -> Text,
@@ -35,6 +45,7 @@ diesel::table! {
         state -> Text,
         sealed_envelope -> Binary,
         sealed_quarantine -> Nullable<Binary>,
+        package -> Nullable<Text>,
     }
 }
 
@@ -44,6 +55,7 @@ diesel::table! {
         record -> Text,
         sealed_size_bytes -> BigInt,
         state -> Text,
+        receipt_check -> Nullable<Text>,
     }
 }
 
@@ -55,3 +67,15 @@ diesel::table! {
         sealed_proof -> Nullable<Binary>,
     }
 }
+
+diesel::table! {
+    packages (hash) {
+        hash -> Text,
+        first_seq -> BigInt,
+        records -> BigInt,
+        size_bytes -> BigInt,
+        bytes -> Binary,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(records, visits, packages);

@@ -1,13 +1,14 @@
 //! The visits that were pulled, and how each stands by the device's own records.
 
 use diesel::prelude::*;
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::VisitId;
-use endcheck_protocol::visit::VisitPacket;
-use serde::Serialize;
+use endcheck_protocol::visit::{ShipmentSummary, VisitPacket};
+use serde::{Deserialize, Serialize};
 
 use super::schema::visits;
 use super::{Store, open_json, put_setting, seal_json};
-use crate::vault::Cell;
+use crate::vault::{Cell, StoreKey};
 
 /// How a visit stands by the device's own records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,15 +17,29 @@ pub enum LocalState {
     Waiting,
     Open,
     Closed,
+    /// Closed, and what was recorded is sealed to headquarters.
+    #[serde(rename = "closed")]
+    Sealed,
 }
 
 impl LocalState {
+    /// As people read it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sealed => "closed, sealed",
+            other => other.name(),
+        }
+    }
+
+    /// As it stands in the store.
+    #[must_use]
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Open => "open",
             Self::Closed => "closed",
+            Self::Sealed => "sealed",
         }
     }
 
@@ -32,6 +47,7 @@ impl LocalState {
         match name {
             "open" => Self::Open,
             "closed" => Self::Closed,
+            "sealed" => Self::Sealed,
             _ => Self::Waiting,
         }
     }
@@ -41,7 +57,72 @@ impl LocalState {
 #[derive(Debug, Clone)]
 pub struct HeldVisit {
     pub state: LocalState,
+    /// Of a visit whose records are sealed, only what a list of visits shows.
     pub packet: VisitPacket,
+    pub checklist_sha256: Sha256,
+}
+
+/// What is kept of a visit whose records are sealed.
+#[derive(Serialize, Deserialize)]
+struct Stripped {
+    packet: VisitPacket,
+    checklist_sha256: Sha256,
+}
+
+impl Stripped {
+    fn of(mut packet: VisitPacket) -> anyhow::Result<Self> {
+        let checklist_sha256 = packet.checklist.hash()?;
+        for text in [&mut packet.check_reason, &mut packet.check_kind, &mut packet.site_address] {
+            text.clear();
+        }
+        packet.fence = None;
+        packet.items.clear();
+        packet.checklist.questions.clear();
+        packet.checklist.items.clear();
+        packet.checklist.facts.clear();
+        packet.checklist.skip_reasons.clear();
+        packet.shipment = ShipmentSummary {
+            key: String::new(),
+            licence_number: String::new(),
+            control_entry: String::new(),
+            exporter: String::new(),
+            consignee: String::new(),
+            end_user: String::new(),
+            declared_use: String::new(),
+            hs6: String::new(),
+            shipped_on: None,
+            arrived_on: None,
+        };
+        packet.visit.reason = None;
+        Ok(Self { packet, checklist_sha256 })
+    }
+}
+
+/// Takes everything but its line in the list from each visit that is closed.
+pub(super) fn strip_closed(conn: &mut SqliteConnection, key: &StoreKey) -> anyhow::Result<()> {
+    let closed: Vec<(String, Vec<u8>)> = visits::table
+        .filter(visits::state.eq(LocalState::Closed.name()))
+        .select((visits::id, visits::sealed_packet))
+        .load(conn)?;
+    for (id, sealed) in closed {
+        let stripped = Stripped::of(open_json(key, packet_cell(&id), &sealed)?)?;
+        let sealed = seal_json(key, packet_cell(&id), &stripped)?;
+        diesel::update(visits::table.find(&id))
+            .set((visits::state.eq(LocalState::Sealed.name()), visits::sealed_packet.eq(sealed)))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+fn open_visit(key: &StoreKey, id: &str, state: &str, sealed: &[u8]) -> anyhow::Result<HeldVisit> {
+    let state = LocalState::parse(state);
+    if state == LocalState::Sealed {
+        let Stripped { packet, checklist_sha256 } = open_json(key, packet_cell(id), sealed)?;
+        return Ok(HeldVisit { state, packet, checklist_sha256 });
+    }
+    let packet: VisitPacket = open_json(key, packet_cell(id), sealed)?;
+    let checklist_sha256 = packet.checklist.hash()?;
+    Ok(HeldVisit { state, packet, checklist_sha256 })
 }
 
 fn packet_cell(id: &str) -> Cell<'_> {
@@ -58,11 +139,17 @@ impl Store {
         conn.immediate_transaction(|conn| {
             for packet in packets {
                 let id = packet.visit.id.as_str();
-                let sealed = seal_json(key, packet_cell(id), packet)?;
+                let state: Option<String> =
+                    visits::table.find(id).select(visits::state).first(conn).optional()?;
+                let sealed = if state.as_deref() == Some(LocalState::Sealed.name()) {
+                    seal_json(key, packet_cell(id), &Stripped::of(packet.clone())?)?
+                } else {
+                    seal_json(key, packet_cell(id), packet)?
+                };
                 diesel::insert_into(visits::table)
                     .values((
                         visits::id.eq(id),
-                        visits::state.eq(LocalState::Waiting.as_str()),
+                        visits::state.eq(LocalState::Waiting.name()),
                         visits::sealed_packet.eq(&sealed),
                     ))
                     .on_conflict(visits::id)
@@ -94,11 +181,7 @@ impl Store {
             .select((visits::state, visits::sealed_packet))
             .first(&mut self.conn)
             .optional()?;
-        row.map(|(state, sealed)| {
-            let packet = open_json(&self.key, packet_cell(id.as_str()), &sealed)?;
-            Ok(HeldVisit { state: LocalState::parse(&state), packet })
-        })
-        .transpose()
+        row.map(|(state, sealed)| open_visit(&self.key, id.as_str(), &state, &sealed)).transpose()
     }
 
     /// All visits, by the start of their windows.
@@ -110,10 +193,7 @@ impl Store {
             visits::table.select((visits::id, visits::state, visits::sealed_packet)).load(&mut self.conn)?;
         let mut held = rows
             .into_iter()
-            .map(|(id, state, sealed)| {
-                let packet = open_json(&self.key, packet_cell(&id), &sealed)?;
-                Ok(HeldVisit { state: LocalState::parse(&state), packet })
-            })
+            .map(|(id, state, sealed)| open_visit(&self.key, &id, &state, &sealed))
             .collect::<anyhow::Result<Vec<_>>>()?;
         held.sort_by(|a, b| {
             let order = |held: &HeldVisit| (held.packet.visit.window_start_at, held.packet.visit.id.clone());

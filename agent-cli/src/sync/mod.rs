@@ -3,6 +3,7 @@
 
 mod client;
 mod log;
+mod renew;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::package;
 use endcheck_protocol::record::ServerTime;
 use endcheck_protocol::sync::{
     self, Inventory, Operation, PullPage, Receipt, ReceiptPage, RecordAnswer, RecordAnswers, SyncHead,
@@ -28,9 +30,11 @@ use ureq::http::Method;
 use client::Call;
 pub use client::Client;
 pub use log::OnConflict;
+pub use renew::TERM_DAYS;
 use throttle::Throttle;
 use upload::Uploads;
 
+use crate::seal::ZSTD_LEVEL;
 use crate::session::Session;
 use crate::store::{
     CheckedReceipt, Counts, Holdings, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent, WaitingFile,
@@ -39,8 +43,9 @@ use crate::ui;
 
 const PULL: &str = "api/v1/sync/pull";
 const HEAD: &str = "api/v1/sync/head";
-/// Hard enough to pay over a slow link, easy enough for a phone.
-const ZSTD_LEVEL: i32 = 12;
+const RECORDS: &str = "api/v1/sync/records";
+/// The code of headquarters' refusal of a package.
+const DOES_NOT_OPEN: &str = "sealed-records-do-not-open";
 /// Uploads side by side: while one waits for an answer, the other fills the link.
 const SIDE_BY_SIDE: usize = 2;
 
@@ -63,6 +68,9 @@ pub struct Summary {
     pub quarantined: Vec<Quarantined>,
     pub unreadable: Vec<UnreadableFile>,
     pub failed: Vec<String>,
+    /// Until when the record keys last that were renewed in this sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_until: Option<chrono::NaiveDate>,
 }
 
 impl Client<'_> {
@@ -97,13 +105,25 @@ pub fn run(
         session.store.resend_all()?;
     }
     let records = session.store.unsent_records()?;
-    let operations = sync::plan(&records, &[], &head);
+    let packages = session.store.unsent_packages()?;
     let mut answers = Vec::new();
-    for operation in &operations {
-        if let Operation::SendRecords(hashes) = operation {
-            answers.extend(send_records(session, &client, hashes)?);
+    let mut refused = Vec::new();
+    for operation in &sync::plan(&records, &packages, &[], &head) {
+        match operation {
+            Operation::SendRecords(hashes) => answers.extend(send_records(session, &client, hashes)?),
+            Operation::SendPackages(hashes) => {
+                let sent = send_packages(session, &client, hashes)?;
+                answers.extend(sent.answers);
+                refused.extend(sent.refused);
+            }
+            Operation::CreateUpload { .. } | Operation::ResumeUpload { .. } => {}
         }
     }
+    // Records are in; files may take long. Keys matter in weeks, so a failure is told and stops nothing.
+    let keys_until = renew::renew_if_due(session, &client, head.server_at).unwrap_or_else(|error| {
+        session.ui.warn(&format!("the record keys were not renewed: {error:#}; the next sync tries again"));
+        None
+    });
     let set_aside: BTreeSet<&Sha256> =
         answers.iter().filter(|answer| answer.quarantine.is_some()).map(|answer| &answer.hash).collect();
     let fresh: BTreeSet<&Sha256> = answers.iter().map(|answer| &answer.hash).collect();
@@ -117,8 +137,9 @@ pub fn run(
             stored.insert(one.file.sealed_sha256);
         }
     }
-    let Sent { hashes: sent, failed, confirmed } =
-        send_files(session, &client, &sync::plan(&[], &wanted, &head), max_rate);
+    let Sent { hashes: sent, mut failed, confirmed } =
+        send_files(session, &client, &sync::plan(&[], &[], &wanted, &head), max_rate);
+    failed.extend(refused);
     let mut files_confirmed = confirmed;
     if !client.is_gone() {
         files_confirmed += fetch_receipts(session, &client)?;
@@ -159,6 +180,7 @@ pub fn run(
         files_waiting,
         files_set_aside,
         failed,
+        keys_until,
     })
 }
 
@@ -190,20 +212,22 @@ fn ask_head(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<Sy
     Ok(head)
 }
 
-/// Sends one batch and keeps the answers. An answer to another record than was sent counts for nothing.
+/// Sends one batch and keeps the answers.
 fn send_records(
     session: &mut Session<'_>,
     client: &Client<'_>,
     hashes: &[Sha256],
 ) -> anyhow::Result<Vec<RecordAnswer>> {
-    let mut lines = Vec::new();
+    let mut envelopes = Vec::new();
     for hash in hashes {
-        lines.extend(session.store.envelope(hash)?);
-        lines.push(b'\n');
+        envelopes.push(session.store.envelope(hash)?.with_context(|| {
+            format!("record {hash} was sealed by another endcheck while this one synced: sync again")
+        })?);
     }
+    let lines = package::lines(envelopes.iter().map(Vec::as_slice));
     let call = Call {
         method: Method::POST,
-        path: "api/v1/sync/records",
+        path: RECORDS,
         headers: vec![
             ("content-type", "application/x-ndjson".to_owned()),
             ("content-encoding", "zstd".to_owned()),
@@ -211,6 +235,15 @@ fn send_records(
         body: Some(zstd::bulk::compress(&lines, ZSTD_LEVEL).context("the records cannot be packed")?),
     };
     let answered: RecordAnswers = client.call(&call)?.json()?;
+    keep_answers(session, answered, hashes)
+}
+
+/// Keeps the answers to the records that were sent. One to another record counts for nothing.
+fn keep_answers(
+    session: &mut Session<'_>,
+    answered: RecordAnswers,
+    hashes: &[Sha256],
+) -> anyhow::Result<Vec<RecordAnswer>> {
     let sent: BTreeSet<&Sha256> = hashes.iter().collect();
     let mut fitting: Vec<RecordAnswer> =
         answered.answers.into_iter().filter(|answer| sent.contains(&answer.hash)).collect();
@@ -224,6 +257,52 @@ fn send_records(
         hashes.len()
     );
     Ok(fitting)
+}
+
+/// What became of packages that were sent.
+#[derive(Default)]
+struct SentPackages {
+    answers: Vec<RecordAnswer>,
+    /// Why some stay here, in words.
+    refused: Vec<String>,
+}
+
+/// Sends sealed packages in one batch and keeps the answers. Where headquarters cannot open one of them,
+/// each goes by itself, so that it holds up no other; it stays here.
+fn send_packages(
+    session: &mut Session<'_>,
+    client: &Client<'_>,
+    hashes: &[Sha256],
+) -> anyhow::Result<SentPackages> {
+    let (mut packages, mut held) = (Vec::new(), Vec::new());
+    for hash in hashes {
+        let (bytes, records) = session.store.package(hash)?;
+        packages.push(bytes);
+        held.extend(records);
+    }
+    let call = Call {
+        method: Method::POST,
+        path: RECORDS,
+        headers: vec![("content-type", package::SEALED_RECORDS_TYPE.to_owned())],
+        body: Some(package::frame(packages.iter().map(Vec::as_slice))?),
+    };
+    let answer = client.call(&call)?;
+    if answer.problem().is_some_and(|problem| problem.code == DOES_NOT_OPEN) {
+        if let [hash] = hashes {
+            let name = hash.as_str().get(..12).unwrap_or_default();
+            let refused = vec![format!("sealed records {name}…: {:#}", answer.refusal())];
+            return Ok(SentPackages { refused, ..SentPackages::default() });
+        }
+        let mut all = SentPackages::default();
+        for hash in hashes {
+            let one = send_packages(session, client, std::slice::from_ref(hash))?;
+            all.answers.extend(one.answers);
+            all.refused.extend(one.refused);
+        }
+        return Ok(all);
+    }
+    let answers = keep_answers(session, answer.json()?, &held)?;
+    Ok(SentPackages { answers, refused: Vec::new() })
 }
 
 /// What became of the files of one sync.
@@ -298,7 +377,7 @@ fn size_of(operation: &Operation) -> u64 {
         Operation::CreateUpload { size_bytes, .. } | Operation::ResumeUpload { size_bytes, .. } => {
             *size_bytes
         }
-        Operation::SendRecords(_) => 0,
+        Operation::SendRecords(_) | Operation::SendPackages(_) => 0,
     }
 }
 
@@ -307,7 +386,7 @@ fn hash_of(operation: &Operation) -> Option<&Sha256> {
         Operation::CreateUpload { sealed_sha256, .. } | Operation::ResumeUpload { sealed_sha256, .. } => {
             Some(sealed_sha256)
         }
-        Operation::SendRecords(_) => None,
+        Operation::SendRecords(_) | Operation::SendPackages(_) => None,
     }
 }
 
@@ -387,15 +466,20 @@ fn seek_receipts(
 /// The sealed copy that a file receipt confirms: only where the receipt fits the record it names.
 fn confirmed_copy(session: &mut Session<'_>, receipt: &Receipt) -> anyhow::Result<Option<Sha256>> {
     let Receipt::File { record, sha256, sealed_sha256, size_bytes, .. } = receipt else { return Ok(None) };
-    let Some(held) = session.store.record(record)? else {
-        session
-            .ui
-            .warn(&format!("a receipt is about record {record}, which is not this device's; it is ignored"));
-        return Ok(None);
+    let fits = match session.store.record(record)? {
+        Some(held) => held.record.act.file().is_some_and(|file| {
+            file.sha256 == *sha256 && file.sealed_sha256 == *sealed_sha256 && file.size_bytes == *size_bytes
+        }),
+        None if session.store.visit_of_sealed(record)?.is_some() => {
+            session.store.fits_sealed(receipt)?.unwrap_or(false)
+        }
+        None => {
+            session.ui.warn(&format!(
+                "a receipt is about record {record}, which is not this device's; it is ignored"
+            ));
+            return Ok(None);
+        }
     };
-    let fits = held.record.act.file().is_some_and(|file| {
-        file.sha256 == *sha256 && file.sealed_sha256 == *sealed_sha256 && file.size_bytes == *size_bytes
-    });
     if !fits {
         session
             .ui

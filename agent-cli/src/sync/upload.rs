@@ -57,7 +57,7 @@ impl Uploads<'_> {
                 let standing = Standing::At { location: location.clone(), offset_bytes: *offset_bytes };
                 (sealed_sha256, *size_bytes, standing)
             }
-            Operation::SendRecords(_) => return Ok(()),
+            Operation::SendRecords(_) | Operation::SendPackages(_) => return Ok(()),
         };
         if standing.offset() >= size_bytes {
             // All of it arrived, but a server that was killed then settles it only when it is asked.

@@ -6,7 +6,7 @@ use endcheck_protocol::ids::{DeviceId, UserId};
 use endcheck_protocol::sync::Inventory;
 use endcheck_protocol::time::Timestamp;
 
-use crate::db::schema::{device_keys, devices, enrolment_codes, used_assertions, users};
+use crate::db::schema::{device_certificates, device_keys, devices, enrolment_codes, used_assertions, users};
 use crate::db::{Both, Conn};
 use crate::error::Result;
 
@@ -39,6 +39,16 @@ pub(super) struct DeviceKeyRow {
     pub public_key: String,
     pub first_day: String,
     pub last_day: String,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_certificates)]
+pub(super) struct CertificateRow {
+    pub device_id: DeviceId,
+    /// From 0, in the order of issue.
+    pub number: i64,
+    pub certificate: String,
+    pub issued_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -90,17 +100,43 @@ pub(super) fn insert_device(conn: &mut Conn, row: &DeviceRow, keys: &[DeviceKeyR
     .execute(conn)?
         == 1;
     for key in keys {
-        all_new = all_new
-            && Both(
-                diesel::insert_into(device_keys::table)
-                    .values(key)
-                    .on_conflict(device_keys::fingerprint)
-                    .do_nothing(),
-            )
-            .execute(conn)?
-                == 1;
+        all_new = all_new && insert_key(conn, key)?;
     }
     Ok(all_new)
+}
+
+/// Inserts a key; false when it is enrolled already.
+pub(super) fn insert_key(conn: &mut Conn, key: &DeviceKeyRow) -> Result<bool> {
+    let inserted = Both(
+        diesel::insert_into(device_keys::table)
+            .values(key)
+            .on_conflict(device_keys::fingerprint)
+            .do_nothing(),
+    )
+    .execute(conn)?;
+    Ok(inserted == 1)
+}
+
+pub(super) fn insert_certificate(conn: &mut Conn, row: &CertificateRow) -> Result<()> {
+    diesel::insert_into(device_certificates::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// A device's certificates, oldest first.
+pub(super) fn certificates(conn: &mut Conn, device: &DeviceId) -> Result<Vec<CertificateRow>> {
+    Ok(device_certificates::table
+        .filter(device_certificates::device_id.eq(device))
+        .select(CertificateRow::as_select())
+        .order(device_certificates::number)
+        .load(conn)?)
+}
+
+/// Notes until when the newest of a device's certificates lasts.
+pub(super) fn set_expiry(conn: &mut Conn, id: &DeviceId, expires_at: Timestamp) -> Result<()> {
+    diesel::update(devices::table.filter(devices::id.eq(id)))
+        .set(devices::expires_at.eq(expires_at))
+        .execute(conn)?;
+    Ok(())
 }
 
 pub(super) fn device(conn: &mut Conn, id: &DeviceId) -> Result<Option<DeviceRow>> {

@@ -3,9 +3,8 @@
 //! An expired certificate refuses nothing here (it becomes a finding at intake); a revoked one does.
 
 use chrono::{NaiveDate, TimeDelta};
-use ed25519_dalek::VerifyingKey;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::envelope::{self, CERTIFICATE_TYPE, public_key_from_base64, public_key_to_base64};
+use endcheck_protocol::envelope::{self, public_key_from_base64, public_key_to_base64};
 use endcheck_protocol::ids::{DeviceId, UserId};
 use endcheck_protocol::problem::FieldProblem;
 use endcheck_protocol::sync::{
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device_store::{self as store, CodeRow, DeviceKeyRow, DeviceRow};
 use super::sign_in::{self, Tokens};
-use super::{Actor, Permission, codes, tokens};
+use super::{Actor, Permission, certificates, codes, tokens};
 use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Error, Result};
@@ -25,7 +24,7 @@ use crate::log::{self, EntryKind};
 /// Hours that an enrolment code lasts.
 const CODE_HOURS: i64 = 24;
 /// Record keys of one device at most; their certificate has to fit into an envelope.
-const MAX_RECORD_KEYS: usize = 366;
+pub(super) const MAX_RECORD_KEYS: usize = 366;
 
 /// A one-time code, shown this once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -66,16 +65,6 @@ pub struct Device {
 pub struct RevokeDevice {
     /// Lost, seized, replaced …: kept with the device.
     pub reason: String,
-}
-
-/// A public key that a device signs records with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolledKey {
-    pub fingerprint: Sha256,
-    /// 32 bytes in base64.
-    pub public_key: String,
-    pub first_day: NaiveDate,
-    pub last_day: NaiveDate,
 }
 
 /// Makes a code with which `user` can enrol one device. `retry_key` makes a repeated request answer
@@ -129,6 +118,18 @@ struct CheckedKeys {
     records: Vec<(Sha256, String)>,
 }
 
+/// A key that may be used: its fingerprint and its form in base64.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn usable(text: &str) -> std::result::Result<(Sha256, String), String> {
+    match public_key_from_base64(text) {
+        Ok(key) if !key.is_weak() => Ok((envelope::fingerprint(&key), public_key_to_base64(&key))),
+        Ok(_) => Err("is a weak key: make another".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn check(command: &EnrolDevice) -> Result<CheckedKeys> {
     let mut errors = Vec::new();
     let mut wrong = |line: Option<usize>, field: &str, reason: String| {
@@ -143,15 +144,10 @@ fn check(command: &EnrolDevice) -> Result<CheckedKeys> {
             wrong(None, field, "is 1 to 100 characters on one line".to_owned());
         }
     }
-    let read = |text: &str| match public_key_from_base64(text) {
-        Ok(key) if !key.is_weak() => Ok((envelope::fingerprint(&key), public_key_to_base64(&key))),
-        Ok(_) => Err("is a weak key: make another".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let sign_in = read(&command.sign_in_key).map_err(|reason| wrong(None, "sign_in_key", reason)).ok();
+    let sign_in = usable(&command.sign_in_key).map_err(|reason| wrong(None, "sign_in_key", reason)).ok();
     let mut records: Vec<(Sha256, String)> = Vec::new();
     for (index, text) in command.record_keys.iter().enumerate().take(MAX_RECORD_KEYS) {
-        match read(text) {
+        match usable(text) {
             Ok(key) if records.contains(&key) || sign_in.as_ref() == Some(&key) => {
                 wrong(Some(index), "record_keys", "is given twice: every key has one use".to_owned());
             }
@@ -179,6 +175,13 @@ fn key_days(count: usize, today: NaiveDate, last: NaiveDate) -> Vec<(NaiveDate, 
     days.map(|day| (if day == today { yesterday } else { day }, day)).collect()
 }
 
+/// The instant after the last of `days`.
+pub(super) fn end_of_days(days: &[(NaiveDate, NaiveDate)], otherwise: Timestamp) -> Timestamp {
+    let last = days.iter().map(|(_, last)| *last).max();
+    let next = last.and_then(|last| last.succ_opt()).and_then(|next| next.and_hms_opt(0, 0, 0));
+    next.map_or(otherwise, |midnight| midnight.and_utc().into())
+}
+
 /// Enrols a device with a one-time code. The same code with the same keys repeats the answer.
 ///
 /// # Errors
@@ -203,7 +206,10 @@ pub fn enrol(conn: &mut Conn, app: &App, command: &EnrolDevice, now: Timestamp) 
     }
     let inspector = sign_in::active_user(conn, &code.user_id)?;
     let expires_at = now.plus(TimeDelta::days(i64::from(app.config.device_days)));
-    let days = key_days(keys.records.len(), now.day(), expires_at.day());
+    // Keys beyond the term are not certified: the device drops them.
+    let term_days = usize::try_from(app.config.device_days).unwrap_or(MAX_RECORD_KEYS).max(1);
+    let days = key_days(keys.records.len().min(term_days), now.day(), expires_at.day());
+    let expires_at = if keys.records.len() > 1 { end_of_days(&days, expires_at) } else { expires_at };
     let device = DeviceId::mint();
     let key_rows: Vec<DeviceKeyRow> = keys
         .records
@@ -240,10 +246,7 @@ pub fn enrol(conn: &mut Conn, app: &App, command: &EnrolDevice, now: Timestamp) 
         expires_at,
         recipients: app.keys.recipients.clone(),
     };
-    let bytes = envelope::sign(CERTIFICATE_TYPE, &certificate, &app.keys.authority)
-        .map_err(|e| Error::Internal(e.into()))?;
-    let subject = Sha256::of(&bytes);
-    let text = String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))?;
+    let text = certificates::signed(app, &certificate)?;
     let row = DeviceRow {
         id: device.clone(),
         user_id: inspector.id,
@@ -269,7 +272,7 @@ pub fn enrol(conn: &mut Conn, app: &App, command: &EnrolDevice, now: Timestamp) 
         ));
     }
     store::use_code(conn, &code_hash, &device)?;
-    log::append(conn, EntryKind::KeyEvent, &subject, now)?;
+    certificates::keep(conn, &device, &text, now)?;
     Ok(enrolment(app, text))
 }
 
@@ -284,11 +287,10 @@ fn enrolment(app: &App, certificate: String) -> Enrolment {
 /// What the first use of a code answered, if it was for the same keys.
 fn repeat(conn: &mut Conn, app: &App, device: &DeviceId, keys: &CheckedKeys) -> Result<Enrolment> {
     let row = store::device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
-    let mut held: Vec<Sha256> = store::keys(conn, device)?.into_iter().map(|key| key.fingerprint).collect();
-    let mut given: Vec<Sha256> = keys.records.iter().map(|(fingerprint, _)| fingerprint.clone()).collect();
-    held.sort();
-    given.sort();
-    if row.sign_in_fingerprint == keys.sign_in.0 && held == given {
+    let certified = certificates::read(&row.certificate)?.record_keys;
+    let same = certified.len() <= keys.records.len()
+        && certified.iter().zip(&keys.records).all(|(key, (given, _))| key.fingerprint == *given);
+    if row.sign_in_fingerprint == keys.sign_in.0 && same {
         Ok(enrolment(app, row.certificate))
     } else {
         Err(Error::conflict(
@@ -325,7 +327,7 @@ pub fn sign_in(conn: &mut Conn, app: &App, assertion: &str, now: Timestamp) -> R
     sign_in::access(app, &actor, None, now)
 }
 
-fn refuse_revoked(row: &DeviceRow) -> Result<()> {
+pub(super) fn refuse_revoked(row: &DeviceRow) -> Result<()> {
     match row.revoked_at {
         None => Ok(()),
         Some(at) => Err(Error::forbidden(
@@ -422,62 +424,6 @@ fn shown((row, inspector_name): (DeviceRow, String)) -> Device {
 /// 403 `device-required` when a person asks without a device.
 pub fn set_inventory(conn: &mut Conn, actor: &Actor, inventory: &Inventory, now: Timestamp) -> Result<()> {
     store::set_inventory(conn, actor.require_device()?, inventory, now)
-}
-
-/// The certificates that headquarters signed for a device: envelopes, as text.
-///
-/// # Errors
-/// 404 when there is no such device.
-pub fn certificates(conn: &mut Conn, device: &DeviceId) -> Result<Vec<String>> {
-    let row = store::device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
-    Ok(vec![row.certificate])
-}
-
-/// The keys that a device may sign records with, oldest days first; none for an unknown device.
-///
-/// # Errors
-/// When the database fails.
-pub fn record_keys(conn: &mut Conn, device: &DeviceId) -> Result<Vec<EnrolledKey>> {
-    let day = |text: &str| text.parse::<NaiveDate>().map_err(|e| Error::Internal(e.into()));
-    store::keys(conn, device)?
-        .into_iter()
-        .map(|row| {
-            Ok(EnrolledKey {
-                first_day: day(&row.first_day)?,
-                last_day: day(&row.last_day)?,
-                fingerprint: row.fingerprint,
-                public_key: row.public_key,
-            })
-        })
-        .collect()
-}
-
-/// What the intake of records needs to know of a device.
-#[derive(Debug, Clone)]
-pub struct EnrolledDevice {
-    /// Whose device it is.
-    pub holder: UserId,
-    pub expires_at: Timestamp,
-    /// The keys that it may sign records with.
-    pub keys: Vec<(RecordKey, VerifyingKey)>,
-}
-
-/// A device as enrolled, revoked or not: what it signed before stays what it is.
-///
-/// # Errors
-/// 404 when there is none.
-pub fn enrolled_device(conn: &mut Conn, id: &DeviceId) -> Result<EnrolledDevice> {
-    let row = store::device(conn, id)?.ok_or_else(|| Error::not_found("device"))?;
-    let keys = record_keys(conn, id)?
-        .into_iter()
-        .map(|key| {
-            let public = public_key_from_base64(&key.public_key).map_err(|e| Error::Internal(e.into()))?;
-            let key =
-                RecordKey { fingerprint: key.fingerprint, first_day: key.first_day, last_day: key.last_day };
-            Ok((key, public))
-        })
-        .collect::<Result<_>>()?;
-    Ok(EnrolledDevice { holder: row.user_id, expires_at: row.expires_at, keys })
 }
 
 #[cfg(test)]

@@ -5,14 +5,15 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use endcheck_protocol::ids::{DeviceId, UserId};
 use endcheck_protocol::problem::Problem;
-use endcheck_protocol::sync::{EnrolDevice, Enrolment, Inventory};
+use endcheck_protocol::sync::{EnrolDevice, Enrolment, Inventory, RenewDevice, Renewal};
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::certificates::{self, IssuedCertificate};
 use super::devices::{self, Device, EnrolmentCode, RevokeDevice};
 use super::sign_in::{self, RefreshToken, SignIn, Tokens};
 use super::users::{self, AddUser, User};
-use super::{Actor, Role, store, throttle, tokens};
+use super::{Actor, Permission, Role, store, throttle, tokens};
 use crate::app::App;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -57,7 +58,9 @@ pub struct Me {
     disable_user,
     make_code,
     enrol,
+    renew,
     list_devices,
+    list_certificates,
     revoke_device,
     super::cameras::list_cameras,
     super::cameras::add_camera,
@@ -274,6 +277,29 @@ pub(super) async fn enrol(
         })
         .await?;
     Ok(HttpResponse::Ok().json(enrolment))
+}
+
+/// Certifies more day keys of the asking device. The same keys repeat the answer.
+#[utoipa::path(post, path = "/api/v1/devices/me/renew", tag = "accounts", request_body = RenewDevice, responses(
+    (status = 200, body = Renewal), (status = 403, body = Problem), (status = 409, body = Problem),
+    (status = 422, body = Problem)))]
+pub(super) async fn renew(app: Data<App>, actor: Actor, body: Json<RenewDevice>) -> Result<Json<Renewal>> {
+    actor.require(Permission::Inspect)?;
+    let now = app.clock.now();
+    let inner = app.clone();
+    app.write(move |conn| certificates::renew(conn, &inner, &actor, &body, now)).await.map(Json)
+}
+
+/// Every certificate of a device, oldest first.
+#[utoipa::path(get, path = "/api/v1/devices/{id}/certificates", tag = "accounts",
+    params(("id" = DeviceId, Path)), responses((status = 200, body = [IssuedCertificate]),
+    (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn list_certificates(
+    app: Data<App>,
+    actor: Actor,
+    id: Path<DeviceId>,
+) -> Result<Json<Vec<IssuedCertificate>>> {
+    app.read(move |conn| certificates::show(conn, &actor, &id)).await.map(Json)
 }
 
 #[utoipa::path(get, path = "/api/v1/devices", tag = "accounts", responses(

@@ -4,6 +4,7 @@
 //! at what the request is about.
 
 mod cameras;
+mod certificates;
 mod codes;
 mod device_store;
 mod devices;
@@ -27,10 +28,8 @@ use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use cameras::{AddCamera, Camera, of_device as cameras_of};
-pub use devices::{
-    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, certificates, enrolled_device,
-    record_keys,
-};
+pub use certificates::{EnrolledDevice, IssuedCertificate, certificates, enrolled_device};
+pub use devices::{Device, EnrolmentCode, RevokeDevice};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
@@ -201,6 +200,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(
             resource("/api/v1/devices/{id}/cameras").get(cameras::list_cameras).post(cameras::add_camera),
         )
+        .service(resource("/api/v1/devices/me/renew").post(http::renew))
+        .service(resource("/api/v1/devices/{id}/certificates").get(http::list_certificates))
         .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
         .service(resource("/login").get(pages::show_login).post(pages::login))
         .service(resource("/logout").post(pages::logout));

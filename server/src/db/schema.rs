@@ -74,6 +74,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    device_certificates (device_id, number) {
+        device_id -> Text,
+        number -> BigInt,
+        certificate -> Text,
+        issued_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     enrolment_codes (code_hash) {
         code_hash -> Text,
         user_id -> Text,
@@ -531,6 +540,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     page_sessions,
     devices,
     device_keys,
+    device_certificates,
     enrolment_codes,
     used_assertions,
     idempotency_keys,

@@ -126,9 +126,9 @@ pub(super) fn add_about(
         device: Some(subject.device.clone()),
         signal: finding.signal.to_owned(),
         weight: finding.weight.as_str().to_owned(),
-        summary: finding.summary.clone(),
+        summary: storable(&finding.summary),
         values: finding.values.to_string(),
-        uncertainty: finding.uncertainty.clone(),
+        uncertainty: storable(&finding.uncertainty),
         explanations: finding.explanations.to_owned(),
         method: finding.method.to_owned(),
     };

@@ -9,9 +9,10 @@ use actix_web::http::header::{
     CONTENT_TYPE,
 };
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::VisitId;
+use endcheck_protocol::package::{self, SEALED_RECORDS_TYPE};
 use endcheck_protocol::problem::Problem;
 use endcheck_protocol::sync::{
     HeldRecord, MAX_RECORDS, MAX_RECORDS_BYTES, PROTOCOL_HEADER, PROTOCOL_VERSION, ReceiptPage,
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use super::store::{self, FileState};
-use super::{intake, redact, settle};
+use super::{intake, redact, sealed, settle};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
@@ -125,12 +126,13 @@ async fn head(
     .map(Json)
 }
 
-/// Hand in records: their exact envelopes, one a line, at most 200, compressed with zstd or not.
+/// Hand in records: their exact envelopes, one a line, at most 200, compressed with zstd or not; or such lines
+/// packed and sealed to headquarters, several packages each preceded by its length.
 #[utoipa::path(
     post,
     path = "/api/v1/sync/records",
-    request_body(content = String, content_type = "application/x-ndjson"),
-    responses((status = 200, body = RecordAnswers), (status = 413, body = Problem))
+    request_body(content((String = "application/x-ndjson"), (Vec<u8> = "application/vnd.endcheck.sealed-records"))),
+    responses((status = 200, body = RecordAnswers), (status = 413, body = Problem), (status = 422, body = Problem))
 )]
 async fn records(
     app: Data<App>,
@@ -142,9 +144,17 @@ async fn records(
     actor.require(Permission::Inspect)?;
     let device = actor.require_device()?.clone();
     let encoding = request.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let sealed = request.content_type() == SEALED_RECORDS_TYPE;
     let body = body::read(payload, MAX_RECORDS_BYTES).await?;
-    let envelopes = read_envelopes(&body, encoding)?;
     let app = app.into_inner();
+    let envelopes = if sealed {
+        let opener = Arc::clone(&app);
+        actix_web::web::block(move || sealed::open(&body, &opener.keys.identity))
+            .await
+            .map_err(|_| Error::Internal(anyhow::anyhow!("the opening was cancelled")))??
+    } else {
+        read_envelopes(&body, encoding)?
+    };
     let now = app.clock.now();
     let shared = Arc::clone(&app);
     let taken = app
@@ -170,16 +180,6 @@ async fn records(
 
 /// Splits a body into envelopes without ever unpacking more than the limit.
 fn read_envelopes(body: &[u8], encoding: Option<&str>) -> Result<Vec<Vec<u8>>> {
-    let too_large = || {
-        Error::with_status(
-            413,
-            "body-too-large",
-            "The body is too large",
-            format!(
-                "Send at most {MAX_RECORDS} records and {MAX_RECORDS_BYTES} bytes (before compression) at once."
-            ),
-        )
-    };
     let plain = match encoding {
         None | Some("identity") => body.to_vec(),
         Some("zstd") => {
@@ -201,11 +201,10 @@ fn read_envelopes(body: &[u8], encoding: Option<&str>) -> Result<Vec<Vec<u8>>> {
         }
     };
     if plain.len() > MAX_RECORDS_BYTES {
-        return Err(too_large());
+        return Err(sealed::too_large());
     }
-    let lines: Vec<Vec<u8>> =
-        plain.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
-    if lines.len() > MAX_RECORDS { Err(too_large()) } else { Ok(lines) }
+    let lines: Vec<Vec<u8>> = package::split(&plain).map(<[u8]>::to_vec).collect();
+    if lines.len() > MAX_RECORDS { Err(sealed::too_large()) } else { Ok(lines) }
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -67,9 +67,7 @@ pub(super) fn take_in(
     // First of all locks, so that two deliveries of the same records wait for each other here.
     log::lock(conn)?;
     let enrolled = accounts::enrolled_device(conn, device)?;
-    let key_of = |keyid: &Sha256| {
-        enrolled.keys.iter().find(|(key, _)| &key.fingerprint == keyid).map(|(_, public)| *public)
-    };
+    let key_of = |keyid: &Sha256| enrolled.public_key(keyid);
     let judged: Vec<Judged> = envelopes.iter().map(|bytes| judge(bytes, device, rules.org, key_of)).collect();
     let hashes: Vec<Sha256> = judged.iter().map(|judged| judged.hash.clone()).collect();
     let mut answers: BTreeMap<Sha256, RecordAnswer> = store::held(conn, &hashes)?
@@ -281,12 +279,7 @@ impl Taker<'_> {
             None => None,
         };
         let fence = visit.and_then(|visit| self.known.get(&visit.id)).and_then(|known| known.fence.as_ref());
-        let key = self
-            .enrolled
-            .keys
-            .iter()
-            .find(|(key, _)| Some(&key.fingerprint) == judged.keyid.as_ref())
-            .map(|(key, _)| key);
+        let key = judged.keyid.as_ref().and_then(|keyid| self.enrolled.record_key(keyid));
         let corrected = match &record.replaces {
             Some(old) => store::accepted(self.conn, old)?,
             None => None,

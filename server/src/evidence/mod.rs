@@ -14,6 +14,7 @@ mod judge;
 mod neighbours;
 mod observe;
 mod redact;
+mod sealed;
 mod settle;
 mod store;
 mod thumbnail;

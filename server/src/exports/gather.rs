@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use endcheck_protocol::bag::{self as format, AnchorProof, Bundle, Derived, Original, safe_name};
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
+use endcheck_protocol::envelope::{Envelope, RECORD_TYPE, public_key_to_base64};
 use endcheck_protocol::ids::DeviceId;
 use endcheck_protocol::ledger::{LedgerLine, Note};
 use endcheck_protocol::record::{Anchor, Record};
@@ -161,13 +161,13 @@ fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], payload: &mut Payload)
     }
     for (device, keyids) in used {
         for certificate in accounts::certificates(conn, device)? {
-            let hash = Sha256::of(certificate.as_bytes());
-            payload.add(format!("data/certificates/{hash}.dsse.json"), certificate);
+            let hash = Sha256::of(certificate.certificate.as_bytes());
+            payload.add(format!("data/certificates/{hash}.dsse.json"), certificate.certificate);
         }
-        let keys: Vec<String> = accounts::record_keys(conn, device)?
-            .into_iter()
-            .filter(|key| keyids.contains(key.fingerprint.as_str()))
-            .map(|key| key.public_key)
+        let enrolled = accounts::enrolled_device(conn, device)?;
+        let keys: Vec<String> = keyids
+            .iter()
+            .filter_map(|keyid| Some(public_key_to_base64(&enrolled.public_key(&keyid.parse().ok()?)?)))
             .collect();
         payload
             .add(format!("data/certificates/{device}.keys.json"), pretty(&json!({ "record_keys": keys }))?);

@@ -31,9 +31,16 @@ pub struct Mark {
     pub is_file: bool,
 }
 
+/// The visits that there are. Answers, items and closes are for those that are open; the others are sealed.
+pub struct Visits<'a> {
+    pub all: &'a [String],
+    pub open: &'a [String],
+}
+
 /// The words by which a capture, an answer and so on are asked for.
-pub fn command(kind: Kind, visits: &[String], folder: &Path, random: &mut fastrand::Rng) -> Command {
-    let visit = random.choice(visits).unwrap().clone();
+pub fn command(kind: Kind, visits: &Visits<'_>, folder: &Path, random: &mut fastrand::Rng) -> Command {
+    let fitting = if matches!(kind, Kind::Capture | Kind::Note) { visits.all } else { visits.open };
+    let visit = random.choice(fitting).unwrap().clone();
     let text = format!("mark {:016x}", random.u64(..));
     let mut marks = vec![Mark { text: text.clone(), moved: None, is_file: false }];
     let mut arguments: Vec<String> = match kind {

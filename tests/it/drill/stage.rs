@@ -18,6 +18,8 @@ pub struct Stage {
     pub server: ServerProcess,
     pub relay: Relay,
     pub visits: Vec<String>,
+    /// Those of them that the device has open.
+    pub open: Vec<String>,
     pub folder: tempfile::TempDir,
     agent: PathBuf,
 }
@@ -42,14 +44,33 @@ impl Stage {
         let link = Link { rate_bits_per_s: Some(LINE_BITS_PER_S), ..Link::default() };
         let relay = Relay::start(server.address(), link);
         let folder = tempfile::tempdir().unwrap();
-        let mut stage = Self { server, relay, visits: Vec::new(), folder, agent: program("endcheck") };
-        let code = stage.schedule();
+        let mut stage =
+            Self { server, relay, visits: Vec::new(), open: Vec::new(), folder, agent: program("endcheck") };
+        let (code, _) = stage.schedule();
         stage.must(&["enrol", &stage.relay.base_url(), "--code", &code]);
         stage.must(&["pull"]);
         for visit in &stage.visits {
             stage.must(&["open", visit]);
         }
+        stage.look_at_visits();
         stage
+    }
+
+    /// As many visits again, open on the device.
+    pub fn more_visits(&mut self) {
+        let (_, fresh) = self.schedule();
+        self.must(&["pull"]);
+        for visit in &fresh {
+            self.must(&["open", visit]);
+        }
+        self.look_at_visits();
+    }
+
+    /// Asks the device which visits it has open.
+    pub fn look_at_visits(&mut self) {
+        let open =
+            |line: Value| (line["state"] == "open").then(|| line["visit"].as_str().unwrap().to_owned());
+        self.open = self.must(&["visits"]).into_iter().filter_map(open).collect();
     }
 
     /// A client that is signed in as manager.
@@ -58,8 +79,8 @@ impl Stage {
         self.server.with_token(answer.expect_json(200)["access_token"].as_str().unwrap())
     }
 
-    /// Schedules the visits, and answers an enrolment code for their inspector.
-    fn schedule(&mut self) -> String {
+    /// Schedules visits; answers an enrolment code for their inspector, and which they are.
+    fn schedule(&mut self) -> (String, Vec<String>) {
         let http = self.manager();
         let users = http.get("/api/v1/users").expect_json(200);
         let users = users.as_array().or_else(|| users["users"].as_array()).unwrap();
@@ -79,7 +100,7 @@ impl Stage {
             &json!({ "shipment": shipment["id"], "kind": "post_shipment", "trigger": "risk",
                      "reason": "To be drilled.", "due_at": format!("{until}T23:00:00Z") }),
         );
-        self.visits = (0..VISITS)
+        let fresh: Vec<String> = (0..VISITS)
             .map(|_| {
                 let visit = created(
                     "/api/v1/visits",
@@ -89,8 +110,9 @@ impl Stage {
                 visit["id"].as_str().unwrap().to_owned()
             })
             .collect();
+        self.visits.extend(fresh.clone());
         let path = format!("/api/v1/users/{}/enrolment-codes", inspector.as_str().unwrap());
-        created(&path, &json!({}))["code"].as_str().unwrap().to_owned()
+        (created(&path, &json!({}))["code"].as_str().unwrap().to_owned(), fresh)
     }
 
     pub fn home(&self) -> PathBuf {

@@ -1,0 +1,16 @@
+-- Every certificate of a device: the one of its enrolment is number 0, renewals follow. Each stays good for its days.
+create table device_certificates (
+    device_id text not null references devices (id),
+    number bigint not null,
+    certificate text not null,
+    issued_at timestamp not null,
+    primary key (device_id, number)
+);
+insert into device_certificates (device_id, number, certificate, issued_at)
+    select id, 0, certificate, enrolled_at from devices;
+create index device_keys_by_device on device_keys (device_id, first_day);
+
+create trigger device_certificates_no_update before update on device_certificates begin select raise(abort, 'device_certificates are never changed or deleted'); end;
+create trigger device_certificates_no_delete before delete on device_certificates begin select raise(abort, 'device_certificates are never changed or deleted'); end;
+create trigger device_keys_no_update before update on device_keys begin select raise(abort, 'device_keys are never changed or deleted'); end;
+create trigger device_keys_no_delete before delete on device_keys begin select raise(abort, 'device_keys are never changed or deleted'); end;
