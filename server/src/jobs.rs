@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::shipments::{self, Arrival};
 use crate::visits::{self, TickOutcome};
-use crate::{checks, evidence, idempotency};
+use crate::{checks, evidence, idempotency, log};
 
 /// What one tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -90,7 +90,8 @@ fn due_after(arrived_on: NaiveDate, days: u32) -> Timestamp {
 /// also the time from one look to the next.
 const PART_LEFT_AFTER: Duration = Duration::from_secs(3600);
 
-/// Starts the scheduler, the examiner and the sweep of the file store; they end with the process.
+/// Starts the scheduler, the examiner, the sweep of the file store and the rounds of the witnesses; they
+/// end with the process.
 ///
 /// # Errors
 /// When the cron expression of the tick is not one.
@@ -112,6 +113,7 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
     })?;
     scheduler.add(job).await?;
     scheduler.start().await?;
+    log::start_witnesses(app)?;
     let shared = Arc::clone(app);
     // Photos are looked into as soon as they are stored; what a crash leaves, the tick takes up.
     tokio::spawn(async move {

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use age::secrecy::ExposeSecret as _;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use endcheck_protocol::tlog::VerifierKey;
 use endcheck_server::accounts::{self, Role};
 use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
-use endcheck_server::{db, import, jobs};
+use endcheck_server::{db, import, jobs, witness};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -39,10 +40,26 @@ enum Command {
     User(UserCommand),
     /// Make an escrow key in a new file and print its recipient; run it on another machine.
     Escrow { file: PathBuf },
+    /// Watch the logs of headquarters for somebody else: cosign checkpoints that continue those seen before.
+    Witness(WitnessCommand),
     /// Print the configuration, secrets masked.
     Config,
     /// Print the API as an OpenAPI 3.1 document.
     Openapi,
+}
+
+#[derive(clap::Args)]
+struct WitnessCommand {
+    /// Name of this witness in its cosignatures, such as `witness.example.org`; needed once, it can never
+    /// be changed.
+    #[arg(long, env = "ENDCHECK_WITNESS_NAME")]
+    name: Option<String>,
+    /// Key of a log to watch, as its `/log/policy` writes it; may be given several times.
+    #[arg(long = "log", env = "ENDCHECK_WITNESS_LOG", value_delimiter = ',', value_name = "VKEY")]
+    logs: Vec<VerifierKey>,
+    /// Print the key of this witness, made where there is none, and end.
+    #[arg(long)]
+    print_key: bool,
 }
 
 #[derive(Subcommand)]
@@ -100,6 +117,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print(&make_escrow(&file)?);
             Ok(())
         }
+        Command::Witness(command) => run_witness(&config, command),
         Command::Config => {
             print(&config.printed()?);
             Ok(())
@@ -135,6 +153,27 @@ fn serve(config: Config) -> anyhow::Result<()> {
         server.await?;
         scheduler.shutdown().await?;
         Ok(())
+    })
+}
+
+fn run_witness(config: &Config, command: WitnessCommand) -> anyhow::Result<()> {
+    let folder = config.data.join("witness");
+    if command.print_key {
+        print(&witness::key(&folder, command.name.as_deref())?.to_string());
+        return Ok(());
+    }
+    let witness = witness::Witness::open(&folder, command.name.as_deref(), command.logs, Clock::default())?;
+    tracing::info!(key = %witness.verifier(), "this witness");
+    actix_web::rt::System::new().block_on(async move {
+        let (server, address) = witness::listen(witness, config)?;
+        tracing::info!(%address, "listening");
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            if stop_signal().await.is_ok() {
+                handle.stop(true).await;
+            }
+        });
+        Ok(server.await?)
     })
 }
 

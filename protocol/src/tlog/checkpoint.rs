@@ -95,6 +95,17 @@ impl SignedCheckpoint {
         if signed { Ok(Self { checkpoint, note }) } else { Err(NoteError::Unsigned.into()) }
     }
 
+    /// Reads a checkpoint that the witness cosigned, whatever its log.
+    ///
+    /// # Errors
+    /// When it is malformed or not cosigned by this witness.
+    pub fn read_cosigned(note: &str, witness: &VerifierKey) -> Result<Self, CheckpointError> {
+        let note = SignedNote::read(note)?;
+        note.signed_by(witness)?.ok_or(NoteError::Unsigned)?;
+        let (checkpoint, _) = Checkpoint::read_extended(&note.text)?;
+        Ok(Self { checkpoint, note })
+    }
+
     /// Reads a checkpoint that `log` signed.
     ///
     /// # Errors

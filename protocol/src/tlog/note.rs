@@ -232,6 +232,16 @@ impl WitnessSigner {
     }
 }
 
+impl fmt::Display for SignedNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        for Line { name, id, signature } in &self.lines {
+            writeln!(f, "— {name} {}", BASE64.encode([id.as_slice(), signature].concat()))?;
+        }
+        Ok(())
+    }
+}
+
 impl SignedNote {
     /// Takes a note apart.
     ///

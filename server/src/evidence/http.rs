@@ -115,7 +115,7 @@ async fn head(
                 })
                 .collect(),
             uploads,
-            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0))?.1,
+            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0), 0)?.1,
         })
     })
     .await
@@ -226,8 +226,9 @@ async fn receipts(
     let shared = Arc::clone(&app);
     app.read(move |conn| {
         let found = store::receipts(conn, &device, from, RECEIPT_PAGE)?;
-        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0))?;
         let indexes: Vec<u64> = found.iter().map(|(index, _)| u64::try_from(*index).unwrap_or(0)).collect();
+        let covers = indexes.last().map_or(0, |index| index + 1);
+        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0), covers)?;
         let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
         Ok(Json(ReceiptPage {
             cursor: found.last().map_or(from, |(index, _)| index + 1),

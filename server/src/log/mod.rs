@@ -7,6 +7,7 @@
 mod http;
 mod store;
 mod tree;
+mod witnesses;
 
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{CompactRange, TILE_WIDTH, leaf_hash};
@@ -19,8 +20,9 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 
 pub use endcheck_protocol::tlog::EntryKind;
-pub use http::routes;
+pub use http::{ApiDoc, routes};
 pub use tree::{consistency, prove, root_at};
+pub use witnesses::{Witnesses, start as start_witnesses};
 
 /// Where an entry stands, and the salt that opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,26 +107,43 @@ pub fn head(conn: &mut Conn) -> Result<Anchor> {
     Ok(Anchor { size, root: range.root() })
 }
 
-/// The present checkpoint, signed.
+/// The present checkpoint, signed, with the cosignatures that it has.
 ///
 /// # Errors
 /// When the database fails.
 pub fn checkpoint(conn: &mut Conn, signer: &LogSigner) -> Result<String> {
-    let Anchor { size, root } = head(conn)?;
-    Ok(Checkpoint::signed(size, root, signer))
+    let head = head(conn)?;
+    cosigned(conn, signer, &head)
 }
 
-/// The present size and checkpoint, and that it continues the log of `known` entries.
+/// The checkpoint of a state of the log with the cosignatures that it has.
+fn cosigned(conn: &mut Conn, signer: &LogSigner, Anchor { size, root }: &Anchor) -> Result<String> {
+    let lines = witnesses::lines(conn, *size, root)?;
+    Ok(Checkpoint::signed(*size, root.clone(), signer) + &lines)
+}
+
+/// The newest cosigned state of at least `covers` entries; the present one where there is none.
+fn best(conn: &mut Conn, covers: u64) -> Result<Anchor> {
+    let head = head(conn)?;
+    match witnesses::best_size(conn, covers, head.size)? {
+        Some(size) => Ok(Anchor { size, root: root_at(conn, size)? }),
+        None => Ok(head),
+    }
+}
+
+/// A checkpoint of at least `covers` entries, cosigned where there is one; its size, and that it continues
+/// the log of `known` entries.
 ///
 /// # Errors
 /// When the database fails.
-pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64) -> Result<(u64, LogState)> {
-    let head = head(conn)?;
-    let consistency = if known <= head.size { consistency(conn, known, head.size)? } else { Vec::new() };
-    Ok((head.size, LogState { checkpoint: Checkpoint::signed(head.size, head.root, signer), consistency }))
+pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64, covers: u64) -> Result<(u64, LogState)> {
+    let best = best(conn, known.max(covers))?;
+    let consistency = if known <= best.size { consistency(conn, known, best.size)? } else { Vec::new() };
+    Ok((best.size, LogState { checkpoint: cosigned(conn, signer, &best)?, consistency }))
 }
 
-/// A proof that the entry at `index` is in the log, with what opens it.
+/// A proof that the entry at `index` is in the log, with what opens it: against the newest cosigned
+/// checkpoint that covers it, else the present one.
 ///
 /// # Errors
 /// When there is no such entry or the database fails.
@@ -134,9 +153,9 @@ pub fn proof(conn: &mut Conn, signer: &LogSigner, index: i64) -> Result<TlogProo
     let opening = Opening { entry, salt, subject };
     let extra = endcheck_protocol::canonical::write(&opening).map_err(|e| Error::Internal(e.into()))?;
     let index = u64::try_from(index).unwrap_or(0);
-    let Anchor { size, root } = head(conn)?;
-    let hashes = prove(conn, &[index], size)?.pop().unwrap_or_default();
-    let checkpoint = Checkpoint::signed(size, root, signer);
+    let best = best(conn, index + 1)?;
+    let hashes = prove(conn, &[index], best.size)?.pop().unwrap_or_default();
+    let checkpoint = cosigned(conn, signer, &best)?;
     Ok(TlogProof { extra: Some(extra), index, hashes, checkpoint })
 }
 
