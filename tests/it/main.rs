@@ -39,3 +39,5 @@ mod tus_clients;
 mod verify;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod witness;

@@ -82,6 +82,11 @@ fn continues(
     Ok(checkpoint)
 }
 
+/// Whether somebody beside the log signed a checkpoint. Who, is for the verifier to judge.
+pub(super) fn is_cosigned(checkpoint: &str) -> bool {
+    checkpoint.rsplit_once("\n\n").is_some_and(|(_, signatures)| signatures.lines().count() > 1)
+}
+
 /// The proof that the receipt at `at` of a page is in the log, checked against the checkpoint that was
 /// taken up with the page.
 ///

@@ -33,7 +33,8 @@ use upload::Uploads;
 
 use crate::session::Session;
 use crate::store::{
-    CheckedReceipt, Counts, Holdings, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent, WaitingFile,
+    CheckedReceipt, Counts, Holdings, PROOFS_BARE, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent,
+    WaitingFile,
 };
 use crate::ui;
 
@@ -92,6 +93,7 @@ pub fn run(
     let confirmed_before = session.store.counts()?;
     let head = ask_head(session, &client)?;
     log::take_up(session, &head.log, on_conflict)?;
+    ask_for_cosigned_proofs(session, &head.log)?;
     if lost_some(&confirmed_before, &head) {
         session.ui.warn("headquarters holds fewer records than it confirmed; all are sent again");
         session.store.resend_all()?;
@@ -311,6 +313,17 @@ fn hash_of(operation: &Operation) -> Option<&Sha256> {
     }
 }
 
+/// Has the receipts fetched again whose proofs lack cosignatures, once headquarters has some to offer.
+fn ask_for_cosigned_proofs(session: &mut Session<'_>, log: &sync::LogState) -> anyhow::Result<()> {
+    let Some(from) = session.store.setting::<i64>(PROOFS_BARE)? else { return Ok(()) };
+    if log::is_cosigned(&log.checkpoint) {
+        let cursor: i64 = session.store.setting(RECEIPT_CURSOR)?.unwrap_or_default();
+        session.store.set(RECEIPT_CURSOR, &cursor.min(from))?;
+        session.store.unset(PROOFS_BARE)?;
+    }
+    Ok(())
+}
+
 /// Fetches receipts, keeps them, and lets go of the copies that they confirm; answers how many.
 fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<u64> {
     let mut confirmed = 0;
@@ -345,6 +358,10 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
         }
         confirmed += session.store.keep_receipts(&checked, &released, page.cursor)?;
         session.store.remove_released(&released)?;
+        if !log::is_cosigned(&page.log.checkpoint) && !checked.is_empty() {
+            let bare: Option<i64> = session.store.setting(PROOFS_BARE)?;
+            session.store.set(PROOFS_BARE, &bare.map_or(cursor, |bare| bare.min(cursor)))?;
+        }
         if !page.more || page.cursor == cursor {
             break;
         }

@@ -10,6 +10,7 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{leaf_hash, verify_inclusion};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::Receipt;
+use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::tlog::Policy;
 use serde::Serialize;
 
@@ -159,33 +160,52 @@ impl Verifier<'_> {
         (Outcome::Holds, format!("signed by device {device} of {who}; by its clock at {made_at}"))
     }
 
-    /// Whether a proof that holds is about `subject`.
+    /// Whether a proof that holds, against a checkpoint that the policy trusts, is about `subject`.
     fn in_log(&self, subject: &Sha256) -> (Outcome, String) {
-        let about = self.papers.proofs().find(|proof| proof.opening.subject == *subject);
-        match about {
-            None => (Outcome::NotChecked, "no proof that it is in the log is among the files".to_owned()),
-            Some(proof) => self.inclusion(proof),
+        let about = self.papers.proofs().filter(|proof| proof.opening.subject == *subject);
+        let best = about.map(|proof| self.proved(proof)).min_by_key(|(outcome, _)| *outcome);
+        best.unwrap_or_else(|| {
+            (Outcome::NotChecked, "no proof that it is in the log is among the files".to_owned())
+        })
+    }
+
+    fn proved(&self, proof: &Proof) -> (Outcome, String) {
+        let (trusted, seen) = self.checkpoint(proof);
+        if trusted != Outcome::Holds {
+            return (trusted, seen);
         }
+        self.inclusion(proof)
+    }
+
+    fn checkpoint(&self, proof: &Proof) -> (Outcome, String) {
+        let trusted = match self.policy.judge(&proof.tlog.checkpoint) {
+            Err(error) => return (Outcome::Failed, error.to_string()),
+            Ok(trusted) => trusted,
+        };
+        if !trusted.quorum_reached {
+            let seen: Vec<&str> = trusted.witnessed.iter().map(|(name, _)| name.as_str()).collect();
+            let by = if seen.is_empty() {
+                "no witness of the policy cosigned it".to_owned()
+            } else {
+                format!("of the policy's witnesses only {} cosigned it", seen.join(", "))
+            };
+            let asked = self.policy.asks_for().unwrap_or_default();
+            return (
+                Outcome::Failed,
+                format!("{by}, and the policy asks for {asked}: the log may show others another history"),
+            );
+        }
+        let checkpoint = &trusted.signed.checkpoint;
+        let seen: String = trusted
+            .witnessed
+            .iter()
+            .map(|(name, at_s)| format!("; seen by {name} at {}", instant(*at_s)))
+            .collect();
+        (Outcome::Holds, format!("log {} with {} entries{seen}", checkpoint.origin, checkpoint.size))
     }
 
     fn proof(&mut self, proof: &Proof) {
-        let found = match self.policy.judge(&proof.tlog.checkpoint) {
-            Err(error) => (Outcome::Failed, error.to_string()),
-            Ok(trusted) if !trusted.quorum_reached => (
-                Outcome::Failed,
-                format!(
-                    "{} witnesses of the policy cosigned it, fewer than it asks for",
-                    trusted.witnessed.len()
-                ),
-            ),
-            Ok(trusted) => {
-                let checkpoint = &trusted.signed.checkpoint;
-                let witnesses =
-                    trusted.witnessed.iter().map(|(name, at_s)| format!("; seen by {name} at {at_s}"));
-                let seen: String = witnesses.collect();
-                (Outcome::Holds, format!("log {} with {} entries{seen}", checkpoint.origin, checkpoint.size))
-            }
-        };
+        let found = self.checkpoint(proof);
         self.say(&proof.file, "checkpoint", found);
         let found = self.inclusion(proof);
         self.say(&proof.file, "inclusion", found);
@@ -231,6 +251,12 @@ impl Verifier<'_> {
             None => (Outcome::NotChecked, format!("what it is about, {subject}, is not among the files")),
         }
     }
+}
+
+/// A witness's time as people read it; the number where no calendar has it.
+fn instant(at_s: u64) -> String {
+    let micros = i64::try_from(at_s).ok().and_then(|at_s| at_s.checked_mul(1_000_000));
+    micros.and_then(Timestamp::from_unix_micros).map_or_else(|| at_s.to_string(), |at| at.to_string())
 }
 
 fn follows(before: &Record, record: &Record) -> (Outcome, String) {
