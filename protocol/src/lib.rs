@@ -6,6 +6,7 @@
 //! what does this photo say?) lives here once too.
 
 pub mod canonical;
+pub mod carry;
 pub mod checklist;
 pub mod digest;
 pub mod dossier;

@@ -13,7 +13,7 @@ use endcheck_server::accounts::{self, Role};
 use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
-use endcheck_server::{db, import, jobs, witness};
+use endcheck_server::{db, evidence, import, jobs, witness};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -33,8 +33,9 @@ enum Command {
     Serve,
     /// Bring the database up to date.
     Migrate,
-    /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file.
-    Import { kind: import::Kind, file: PathBuf },
+    /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file. Or what came by hand.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
@@ -46,6 +47,30 @@ enum Command {
     Config,
     /// Print the API as an OpenAPI 3.1 document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    Parties {
+        file: PathBuf,
+    },
+    Sites {
+        file: PathBuf,
+    },
+    Licences {
+        file: PathBuf,
+    },
+    Shipments {
+        file: PathBuf,
+    },
+    /// Take in the packages on a stick, and write receipts beside them. What is damaged is told and the rest
+    /// taken in; may be repeated. The server may be running.
+    Evidence {
+        folder: PathBuf,
+        /// Who brought it; goes on record.
+        #[arg(long)]
+        carried_by: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -99,11 +124,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Import { kind, file } => {
-            let said = import::file(&mut *database(&config)?.get()?, kind, &file, Clock::default().now())?;
-            print(&said);
-            Ok(())
-        }
+        Command::Import(command) => run_import(config, command),
         Command::User(UserCommand::Add { login, name, roles }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
@@ -154,6 +175,52 @@ fn serve(config: Config) -> anyhow::Result<()> {
         scheduler.shutdown().await?;
         Ok(())
     })
+}
+
+fn run_import(config: Config, command: ImportCommand) -> anyhow::Result<()> {
+    use import::Kind;
+    let (kind, file) = match command {
+        ImportCommand::Parties { file } => (Kind::Parties, file),
+        ImportCommand::Sites { file } => (Kind::Sites, file),
+        ImportCommand::Licences { file } => (Kind::Licences, file),
+        ImportCommand::Shipments { file } => (Kind::Shipments, file),
+        ImportCommand::Evidence { folder, carried_by } => {
+            return import_evidence(config, &folder, &carried_by);
+        }
+    };
+    let said = import::file(&mut *database(&config)?.get()?, kind, &file, Clock::default().now())?;
+    print(&said);
+    Ok(())
+}
+
+fn import_evidence(config: Config, folder: &Path, carried_by: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(!carried_by.trim().is_empty(), "say who brought it: --carried-by 'NAME, OFFICE'");
+    let reports = actix_web::rt::System::new().block_on(async {
+        let app = App::open(config, Clock::default())?;
+        evidence::take_in_folder(&app, folder, carried_by.trim()).await
+    })?;
+    let mut faults = 0;
+    for report in &reports {
+        faults += report.faults.len();
+        let whose = report.device.as_ref().map_or_else(|| "unsigned".to_owned(), ToString::to_string);
+        print(&format!(
+            "{} (device {whose}): {} new records ({} set aside), {} held already; {} new files, {} held already",
+            report.folder,
+            report.records_accepted,
+            report.records_set_aside,
+            report.records_held,
+            report.files_stored,
+            report.files_held
+        ));
+        for fault in &report.faults {
+            print(&format!("  not taken in: {fault}"));
+        }
+        if report.receipts_written {
+            print("  receipts.endcheck was written: carry it back, for `endcheck sync --from`");
+        }
+    }
+    anyhow::ensure!(faults == 0, "{faults} things are told above; the rest was taken in");
+    Ok(())
 }
 
 fn run_witness(config: &Config, command: WitnessCommand) -> anyhow::Result<()> {

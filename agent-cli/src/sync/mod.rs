@@ -27,7 +27,7 @@ use ureq::http::Method;
 
 use client::Call;
 pub use client::Client;
-pub use log::OnConflict;
+pub use log::{OnConflict, take_up_carried};
 use throttle::Throttle;
 use upload::Uploads;
 
@@ -342,23 +342,9 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
             session.store.unset(RECEIPT_CURSOR)?;
             continue;
         }
-        let mut checked = Vec::new();
-        let mut released = Vec::new();
-        let held = session.store.checkpoint()?.context("no checkpoint is held")?;
-        for (at, envelope) in page.receipts.iter().enumerate() {
-            let receipt = session.identity.receipt(envelope);
-            match receipt.and_then(|receipt| Ok((log::proof(&page, at, &receipt, &held)?, receipt))) {
-                Ok((proof, receipt)) => {
-                    released.extend(confirmed_copy(session, &receipt)?);
-                    checked.push(CheckedReceipt { envelope: envelope.clone(), receipt, proof });
-                }
-                // Kept nowhere and acted on never; the copies stay.
-                Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
-            }
-        }
-        confirmed += session.store.keep_receipts(&checked, &released, page.cursor)?;
-        session.store.remove_released(&released)?;
-        if !log::is_cosigned(&page.log.checkpoint) && !checked.is_empty() {
+        let kept = keep_page(session, &page, page.cursor)?;
+        confirmed += kept.confirmed;
+        if !log::is_cosigned(&page.log.checkpoint) && !kept.receipts.is_empty() {
             let bare: Option<i64> = session.store.setting(PROOFS_BARE)?;
             session.store.set(PROOFS_BARE, &bare.map_or(cursor, |bare| bare.min(cursor)))?;
         }
@@ -367,6 +353,39 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
         }
     }
     Ok(confirmed)
+}
+
+/// What came of a page of receipts.
+pub struct KeptPage {
+    /// Those that hold.
+    pub receipts: Vec<Receipt>,
+    /// Copies that they confirmed.
+    pub confirmed: u64,
+}
+
+/// Checks the receipts of a page against the checkpoint that was taken up with it, keeps those that hold, and
+/// lets go of the copies that they confirm.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn keep_page(session: &mut Session<'_>, page: &ReceiptPage, cursor: i64) -> anyhow::Result<KeptPage> {
+    let mut checked = Vec::new();
+    let mut released = Vec::new();
+    let held = session.store.checkpoint()?.context("no checkpoint is held")?;
+    for (at, envelope) in page.receipts.iter().enumerate() {
+        let receipt = session.identity.receipt(envelope);
+        match receipt.and_then(|receipt| Ok((log::proof(page, at, &receipt, &held)?, receipt))) {
+            Ok((proof, receipt)) => {
+                released.extend(confirmed_copy(session, &receipt)?);
+                checked.push(CheckedReceipt { envelope: envelope.clone(), receipt, proof });
+            }
+            // Kept nowhere and acted on never; the copies stay.
+            Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
+        }
+    }
+    let confirmed = session.store.keep_receipts(&checked, &released, cursor)?;
+    session.store.remove_released(&released)?;
+    Ok(KeptPage { receipts: checked.into_iter().map(|checked| checked.receipt).collect(), confirmed })
 }
 
 /// Whether headquarters says that it holds the file of a record it held before: it neither awaits it

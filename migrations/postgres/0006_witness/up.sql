@@ -12,7 +12,7 @@ create index log_cosignatures_size on log_cosignatures (size);
 
 -- What came by hand, each time that it came: who brought which package, and what was in it.
 create table carried_packages (
-    id text primary key,
+    id text primary key not null,
     package text not null,
     device_id text references devices (id),
     carried_by text not null,

@@ -6,7 +6,8 @@ mod proof;
 use crate::digest::Sha256;
 
 pub use proof::{
-    ProofError, Tiles, TreeError, consistency, inclusion, root, verify_consistency, verify_inclusion,
+    ProofError, Tiles, TreeError, compact_range, consistency, inclusion, root, verify_consistency,
+    verify_inclusion,
 };
 
 /// Levels of the tree between two levels of stored hashes: a tile is 2^8 hashes wide (C2SP tlog-tiles).

@@ -453,6 +453,39 @@ pub struct EnrolledDevice {
     pub keys: Vec<(RecordKey, VerifyingKey)>,
 }
 
+impl EnrolledDevice {
+    /// The key with that fingerprint, if the device may sign records with it.
+    #[must_use]
+    pub fn key(&self, fingerprint: &Sha256) -> Option<VerifyingKey> {
+        self.keys.iter().find(|(key, _)| key.fingerprint == *fingerprint).map(|(_, public)| *public)
+    }
+}
+
+/// A device whose package was brought by hand, by the key that it signs in with.
+#[derive(Debug, Clone)]
+pub struct CarryingDevice {
+    pub id: DeviceId,
+    pub sign_in_key: VerifyingKey,
+}
+
+/// The device with that sign-in key, revoked or not: what it holds is to be had even so.
+///
+/// # Errors
+/// When the database fails.
+pub fn device_by_sign_in_key(conn: &mut Conn, fingerprint: &Sha256) -> Result<Option<CarryingDevice>> {
+    let Some(row) = store::device_by_fingerprint(conn, fingerprint)? else { return Ok(None) };
+    let sign_in_key = public_key_from_base64(&row.sign_in_key).map_err(|e| Error::Internal(e.into()))?;
+    Ok(Some(CarryingDevice { id: row.id, sign_in_key }))
+}
+
+/// When the device was revoked, if it was.
+///
+/// # Errors
+/// When the database fails.
+pub fn revoked_at(conn: &mut Conn, id: &DeviceId) -> Result<Option<Timestamp>> {
+    Ok(store::device(conn, id)?.and_then(|row| row.revoked_at))
+}
+
 /// A device as enrolled, revoked or not: what it signed before stays what it is.
 ///
 /// # Errors

@@ -26,7 +26,8 @@ use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use devices::{
-    Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, enrolled_device, record_keys,
+    CarryingDevice, Device, EnrolledDevice, EnrolledKey, EnrolmentCode, RevokeDevice, device_by_sign_in_key,
+    enrolled_device, record_keys, revoked_at,
 };
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};

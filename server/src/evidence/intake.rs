@@ -45,9 +45,7 @@ pub(super) fn take_in(
     // First of all locks, so that two deliveries of the same records wait for each other here.
     log::lock(conn)?;
     let enrolled = accounts::enrolled_device(conn, device)?;
-    let key_of = |keyid: &Sha256| {
-        enrolled.keys.iter().find(|(key, _)| &key.fingerprint == keyid).map(|(_, public)| *public)
-    };
+    let key_of = |keyid: &Sha256| enrolled.key(keyid);
     let judged: Vec<Judged> = envelopes.iter().map(|bytes| judge(bytes, device, org, key_of)).collect();
     let hashes: Vec<Sha256> = judged.iter().map(|judged| judged.hash.clone()).collect();
     let mut answers: BTreeMap<Sha256, RecordAnswer> = store::held(conn, &hashes)?

@@ -4,6 +4,7 @@
 //! Acceptance looks at signature, chain, schema and enrolment only. Whatever else is odd becomes a
 //! finding; bytes that a device signed are never turned away.
 
+mod carried;
 mod chain;
 mod examine;
 mod findings;
@@ -16,6 +17,7 @@ mod settle;
 mod store;
 mod thumbnail;
 
+pub use carried::{Report as CarriedReport, take_in_folder};
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};

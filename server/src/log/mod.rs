@@ -9,6 +9,7 @@ mod store;
 mod tree;
 mod witnesses;
 
+use endcheck_protocol::carry::LogGrowth;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{CompactRange, TILE_WIDTH, leaf_hash};
 use endcheck_protocol::record::Anchor;
@@ -140,6 +141,23 @@ pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64, covers: u64) -> Re
     let best = best(conn, known.max(covers))?;
     let consistency = if known <= best.size { consistency(conn, known, best.size)? } else { Vec::new() };
     Ok((best.size, LogState { checkpoint: cosigned(conn, signer, &best)?, consistency }))
+}
+
+/// Entries that the growth of the log is told for at most: 64 bytes for each.
+const MAX_GROWTH: u64 = 1 << 16;
+
+/// How the log grew from one size to another; `None` where that is by too much.
+///
+/// # Errors
+/// When the log is shorter or the database fails.
+pub fn growth(conn: &mut Conn, from: u64, to: u64) -> Result<Option<LogGrowth>> {
+    if from > to || to - from > MAX_GROWTH {
+        return Ok(None);
+    }
+    let bound = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
+    let roots = tree::compact_range(conn, from)?.roots().to_vec();
+    let leaves = store::hashes(conn, 0, bound(from), bound(to))?;
+    Ok(Some(LogGrowth { size: from, roots, leaves }))
 }
 
 /// A proof that the entry at `index` is in the log, with what opens it: against the newest cosigned
