@@ -30,6 +30,8 @@ mod refusals;
 #[cfg(test)]
 mod reviews;
 #[cfg(test)]
+mod stick;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tablet;
