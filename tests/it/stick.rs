@@ -192,11 +192,11 @@ fn a_stick_that_is_carried_twice_changes_nothing_the_second_time() {
     let receipts = std::fs::read(case.package().join(RECEIPTS_FILE)).unwrap();
     let (size, dossier) = (case.office.server.check(), case.office.dossier(&case.visit));
     let said = case.imported();
-    assert!(
-        said.contains("0 new records (0 set aside), 5 held already; 0 new files, 2 held already")
-            || said.contains("0 new records (0 set aside), 4 held already; 0 new files, 2 held already"),
-        "{said}"
+    let held = format!(
+        "0 new records (0 set aside), {} held already; 0 new files, 2 held already",
+        dossier["record_count"]
     );
+    assert!(said.contains(&held), "{said}");
     assert_eq!(case.office.server.check(), size);
     assert_eq!(case.office.dossier(&case.visit)["records"], dossier["records"]);
     assert_eq!(std::fs::read(case.package().join(RECEIPTS_FILE)).unwrap(), receipts);
@@ -356,7 +356,7 @@ fn receipts_of_another_history_are_not_taken_in_and_both_checkpoints_are_kept() 
     let case = Case::new();
     case.tablet.done(&["check-in"]);
     case.tablet.done(&["sync"]);
-    case.tablet.done(&["note", "For the stick."]);
+    case.tablet.done(&["check-in"]);
     case.write();
     case.imported();
     // What headquarters' own keys could sign, had it rewritten its log.
