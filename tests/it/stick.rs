@@ -74,18 +74,22 @@ impl Case {
         self.import_from(self.stick.path())
     }
 
-    /// Has the server program import a folder, while the server runs.
-    fn import_from(&self, folder: &Path) -> (bool, String) {
+    fn import_command(&self, folder: &Path) -> Command {
         let server = &self.office.server;
-        let ran = Command::new(program("endcheck-server"))
+        let mut command = Command::new(program("endcheck-server"));
+        command
             .args(["import", "evidence", "--carried-by", "Omar Faye, courier"])
             .arg(folder)
             .arg("--data")
             .arg(server.data_folder())
             .args(["--database-url", server.database().url()])
-            .args(["--escrow-recipient", &server.escrow().to_public().to_string()])
-            .output()
-            .unwrap();
+            .args(["--escrow-recipient", &server.escrow().to_public().to_string()]);
+        command
+    }
+
+    /// Has the server program import a folder, while the server runs.
+    fn import_from(&self, folder: &Path) -> (bool, String) {
+        let ran = self.import_command(folder).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
         (ran.status.success(), said)
     }
@@ -237,6 +241,32 @@ fn half_a_stick_is_told_and_the_rest_is_taken_in() {
     assert_eq!(case.files_in_state("stored"), 2);
     case.tablet.done(&["sync", "--from", &case.stick()]);
     assert_eq!(case.tablet.sealed_copies(), 0);
+}
+
+#[test]
+fn an_import_that_is_killed_again_and_again_ends_with_everything_once() {
+    let case = Case::new();
+    case.tablet.record_visit(&case.visit, "");
+    case.tablet.done(&["close", "completed"]);
+    let written = case.write();
+    let mut killed = 0;
+    for _ in 0..8 {
+        let mut import = case.import_command(case.stick.path());
+        let quiet = import.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = quiet.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(fastrand::u64(100..1500)));
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    case.imported();
+    assert_eq!(json!(case.records()), written["records"]);
+    assert_eq!(json!(case.files_in_state("stored")), written["files"]);
+    case.tablet.done(&["sync", "--from", &case.stick()]);
+    assert_eq!(case.tablet.sealed_copies(), 0);
+    let left = files_below(&case.office.server.data_folder().join("carried"));
+    assert!(left.iter().all(|path| path.ends_with("lock")), "{left:?}");
+    println!("killed {killed} of 8 imports while they ran");
 }
 
 #[test]

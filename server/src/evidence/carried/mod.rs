@@ -101,12 +101,12 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
         sealed: BTreeSet::new(),
     };
     taker.report.device = taker.device.as_ref().map(|device| device.id.clone());
+    let staging = package::Staging::open(&app.config.data.join("carried"))?;
     let begun = json!({ "state": "begun" });
     store::note(app, &folder.name, taker.report.device.clone(), carried_by, &begun).await?;
     taker.report.faults.append(&mut folder.faults);
 
     // Records first, so that each file finds the record that names it.
-    let staging = package::Staging::open(&app.config.data.join("carried"))?;
     let mut files = Vec::new();
     for part in &folder.parts {
         let copied = match staging.copy(part) {

@@ -141,8 +141,11 @@ impl Folder {
     }
 }
 
-/// Where parts are copied to; emptied when dropped.
-pub(super) struct Staging(PathBuf);
+/// Where parts are copied to; emptied when dropped, and where a kill left something, when opened.
+pub(super) struct Staging {
+    folder: PathBuf,
+    _lock: File,
+}
 
 /// A whole copy of a part, gone when dropped.
 pub(super) struct Copied {
@@ -159,21 +162,27 @@ impl Drop for Copied {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap_or_default();
+        fs::remove_dir_all(&self.folder).unwrap_or_default();
     }
 }
 
 impl Staging {
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let own = folder.join(uuid::Uuid::now_v7().to_string());
-        fs::create_dir_all(&own).with_context(|| format!("{} cannot be made", own.display()))?;
-        Ok(Self(own))
+    pub(super) fn open(place: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(place).with_context(|| format!("{} cannot be made", place.display()))?;
+        let lock = fs::OpenOptions::new().append(true).create(true).open(place.join("lock"))?;
+        lock.try_lock().context("another import is under way: wait for its end")?;
+        let folder = place.join("parts");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(Self { folder, _lock: lock })
     }
 
     /// Copies a part, and says why where it is not what its name says.
     pub(super) fn copy(&self, part: &Part) -> Result<Copied, String> {
         let cannot = |error: std::io::Error| format!("it cannot be read: {error}");
-        let path = self.0.join(part.name());
+        let path = self.folder.join(part.name());
         let mut copied = Copied { path, size_bytes: 0 };
         let mut source = File::open(&part.path).map_err(cannot)?.take(MAX_FILE_BYTES + 1);
         let mut target = File::create(&copied.path).map_err(cannot)?;
