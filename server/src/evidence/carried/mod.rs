@@ -231,7 +231,7 @@ impl Taker<'_> {
         };
         let kept = settle::completed(self.app, &upload).await?;
         let after = self.state(&sealed).await?;
-        if after.iter().any(|state| *state == FileState::Unreadable) {
+        if after.contains(&FileState::Unreadable) {
             self.report.faults.push(format!("{}: it does not open to what was signed", part.name()));
         } else if kept == Kept::Elsewhere && before.contains(&FileState::Awaited) {
             self.report.files_stored += 1;
@@ -269,7 +269,8 @@ fn after_revocation(revoked_at: Timestamp) -> NewFinding {
         signal: "revoked-device",
         weight: Weight::Look,
         summary: format!("The record came by hand after its device was revoked at {revoked_at}."),
-        detail: json!({ "revoked_at": revoked_at }),
+        values: json!({ "revoked_at": revoked_at }),
+        uncertainty: findings::EXACT.to_owned(),
         explanations: "The device was lost or broken after the visit and brought in by somebody else. Whoever had \
                        it and its passphrase could make records in the inspector's name.",
         method: "carried-1",
