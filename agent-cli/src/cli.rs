@@ -345,6 +345,12 @@ pub struct Sync {
     /// Hand in although headquarters' log does not continue the one this device knows
     #[arg(long)]
     pub accept_log: bool,
+    /// Write what is unconfirmed, sealed, into this folder instead, to be carried by hand on a stick
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["from", "max_rate", "accept_log"])]
+    pub to: Option<PathBuf>,
+    /// Take in the receipts that headquarters wrote into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "max_rate")]
+    pub from: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

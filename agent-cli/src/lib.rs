@@ -4,6 +4,7 @@
 //! environment variable and never exits. Everything it needs of the world is in [`Environment`].
 
 mod capture_source;
+mod carry;
 mod chain;
 mod cli;
 mod commands;

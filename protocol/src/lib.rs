@@ -7,6 +7,7 @@
 
 pub mod bag;
 pub mod canonical;
+pub mod carry;
 pub mod checklist;
 pub mod determination;
 pub mod digest;

@@ -35,6 +35,8 @@ pub struct App {
     pub clock: Clock,
     pub sessions: accounts::VerifiedTokens,
     pub uploads: Arc<Uploads>,
+    /// Those who cosign the log.
+    pub witnesses: log::Witnesses,
     /// Wakes the examiner when a file was stored.
     pub examiner: tokio::sync::Notify,
 }
@@ -75,6 +77,7 @@ impl App {
             clock,
             sessions: accounts::VerifiedTokens::default(),
             uploads,
+            witnesses: log::Witnesses::new(&config.witness)?,
             examiner: tokio::sync::Notify::new(),
             config,
         });
@@ -229,6 +232,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = ApiDoc::openapi();
     for slice in [
         accounts::openapi(),
+        log::ApiDoc::openapi(),
         parties::Api::openapi(),
         sites::Api::openapi(),
         shipments::Api::openapi(),

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use endcheck_protocol::tlog::{SignatureKind, VerifierKey};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Everything that can be configured. A flag beats its variable; both beat the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -32,6 +34,11 @@ pub struct Settings {
     /// `endcheck.example.org/log`. By default a name from its key. It can never be changed.
     #[arg(long, env = "ENDCHECK_LOG_ORIGIN", global = true)]
     pub log_origin: Option<String>,
+    /// A witness that is asked to cosign the log's checkpoints: `NAME+ID+KEY=URL`, the key as its
+    /// operator tells it; several with commas, or given several times.
+    #[arg(long, env = "ENDCHECK_WITNESS", global = true, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witness: Vec<WitnessAddress>,
     /// PEM certificate chain; with it the server speaks TLS.
     #[arg(long, env = "ENDCHECK_TLS_CERT", global = true)]
     pub tls_cert: Option<PathBuf>,
@@ -83,6 +90,7 @@ pub struct Config {
     pub org: String,
     pub escrow_recipient: Option<String>,
     pub log_origin: Option<String>,
+    pub witness: Vec<WitnessAddress>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub trusted_proxy: Vec<IpAddr>,
@@ -95,6 +103,59 @@ pub struct Config {
     pub travel_contradiction_kmh: u32,
     pub tick: String,
     pub log_json: bool,
+}
+
+/// Where a witness is asked, and the key that its cosignatures are checked with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WitnessAddress {
+    pub key: VerifierKey,
+    /// Submission prefix (C2SP tlog-witness), with a slash at its end.
+    pub url: Url,
+}
+
+impl std::fmt::Display for WitnessAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.key, self.url)
+    }
+}
+
+impl std::str::FromStr for WitnessAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let written = || format!("{text:?} is no witness: write NAME+ID+KEY=URL");
+        // A key ends in no equals sign: its 33 bytes fill their base64.
+        let at = text.find("=http").ok_or_else(written)?;
+        let (key, url) = text.split_at(at);
+        let key: VerifierKey = key.parse().map_err(|error| format!("{}: {error}", written()))?;
+        if key.kind != SignatureKind::Cosignature {
+            return Err(format!("{key} is the key of a log, not of a witness"));
+        }
+        let mut url: Url =
+            url.trim_start_matches('=').parse().map_err(|error| format!("{}: {error}", written()))?;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+            return Err(written());
+        }
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok(Self { key, url })
+    }
+}
+
+impl TryFrom<String> for WitnessAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<WitnessAddress> for String {
+    fn from(address: WitnessAddress) -> Self {
+        address.to_string()
+    }
 }
 
 impl Settings {
@@ -123,6 +184,7 @@ impl Settings {
             org: self.org.or(file.org).unwrap_or_else(|| "endcheck".to_owned()),
             escrow_recipient: self.escrow_recipient.or(file.escrow_recipient),
             log_origin: self.log_origin.or(file.log_origin),
+            witness: if self.witness.is_empty() { file.witness } else { self.witness },
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             trusted_proxy: if self.trusted_proxy.is_empty() {
@@ -170,6 +232,26 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_witness_is_written_as_key_and_address() {
+        let key = "witness.example+5aa1cd1e+BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
+        let refused = format!("{key}=http://w.example").parse::<WitnessAddress>().unwrap_err();
+        assert!(refused.contains("the key's id is 5aa1cd1e"), "{refused}");
+        let id = refused.rsplit(' ').next().unwrap();
+        let good = format!("{}=https://w.example/a", key.replace("5aa1cd1e", id));
+        let address: WitnessAddress = good.parse().unwrap();
+        assert_eq!(address.url.as_str(), "https://w.example/a/");
+        assert_eq!(address.to_string().parse(), Ok(address));
+        let as_log = key.replace("5aa1cd1e", id).replace("+BAEC", "+AQEC");
+        for text in
+            ["", "x", &format!("{key}=ftp://x"), &format!("{as_log}=http://x"), &format!("{good}?a=b")]
+        {
+            assert!(text.parse::<WitnessAddress>().is_err(), "{text}");
+        }
+        let file: Settings = toml::from_str(&format!("witness = [\"{good}\"]")).unwrap();
+        assert!(Settings::default().over(file).printed().unwrap().contains("https://w.example/a/"));
+    }
 
     #[test]
     fn flags_beat_the_file_and_the_password_is_masked() {

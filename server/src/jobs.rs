@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::shipments::{self, Arrival};
 use crate::visits::{self, TickOutcome};
-use crate::{checks, custody, evidence, idempotency};
+use crate::{checks, custody, evidence, idempotency, log};
 
 /// What one tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -94,7 +94,8 @@ const PART_LEFT_AFTER: Duration = Duration::from_secs(3600);
 /// From one batch of custody notes to the next.
 const CUSTODY_EVERY: Duration = Duration::from_secs(5);
 
-/// Starts the scheduler, the examiner and the sweep of the file store; they end with the process.
+/// Starts the scheduler, the examiner, the batches of custody, the sweep of the file store and the rounds of
+/// the witnesses; they end with the process.
 ///
 /// # Errors
 /// When the cron expression of the tick is not one.
@@ -116,6 +117,7 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
     })?;
     scheduler.add(job).await?;
     scheduler.start().await?;
+    log::start_witnesses(app)?;
     let shared = Arc::clone(app);
     // Photos are looked into as soon as they are stored; what a crash leaves, the tick takes up.
     tokio::spawn(async move {

@@ -68,8 +68,11 @@ impl Keys {
     }
 }
 
-/// 32 secret bytes, kept as hex.
-fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
+/// 32 secret bytes, kept as hex; made where there are none.
+///
+/// # Errors
+/// When the file cannot be read, made or understood.
+pub fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
     let text = once(path, || {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;

@@ -3,7 +3,7 @@
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
 //! `custody`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
-//! `import`, `jobs`, `pages`) that wires them.
+//! `import`, `jobs`, `pages`) that wires them. `witness` is a program of its own beside them.
 
 pub mod accounts;
 pub mod app;
@@ -36,3 +36,4 @@ pub mod sites;
 pub mod tls;
 pub mod uploads;
 pub mod visits;
+pub mod witness;

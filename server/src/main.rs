@@ -9,12 +9,13 @@ use age::secrecy::ExposeSecret as _;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use endcheck_protocol::ids::VisitId;
+use endcheck_protocol::tlog::VerifierKey;
 use endcheck_server::accounts::{self, Role};
 use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
 use endcheck_server::exports::{self, ExportVisit, Exporter};
-use endcheck_server::{audit, db, import, jobs};
+use endcheck_server::{audit, db, evidence, import, jobs, witness};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -34,8 +35,9 @@ enum Command {
     Serve,
     /// Bring the database up to date.
     Migrate,
-    /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file.
-    Import { kind: import::Kind, file: PathBuf },
+    /// Import programme data, all or nothing: a CSV, JSON or GeoJSON file. Or what came by hand.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Write the evidence of a visit as a bag that proves itself: a tar archive.
     Export {
         /// The visit's id.
@@ -63,10 +65,50 @@ enum Command {
     User(UserCommand),
     /// Make an escrow key in a new file and print its recipient; run it on another machine.
     Escrow { file: PathBuf },
+    /// Watch the logs of headquarters for somebody else: cosign checkpoints that continue those seen before.
+    Witness(WitnessCommand),
     /// Print the configuration, secrets masked.
     Config,
     /// Print the API as an OpenAPI 3.1 document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    Parties {
+        file: PathBuf,
+    },
+    Sites {
+        file: PathBuf,
+    },
+    Licences {
+        file: PathBuf,
+    },
+    Shipments {
+        file: PathBuf,
+    },
+    /// Take in the packages on a stick, and write receipts beside them. What is damaged is told and the rest
+    /// taken in; may be repeated. The server may be running.
+    Evidence {
+        folder: PathBuf,
+        /// Who brought it; goes on record.
+        #[arg(long)]
+        carried_by: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct WitnessCommand {
+    /// Name of this witness in its cosignatures, such as `witness.example.org`; needed once, it can never
+    /// be changed.
+    #[arg(long, env = "ENDCHECK_WITNESS_NAME")]
+    name: Option<String>,
+    /// Key of a log to watch, as its `/log/policy` writes it; may be given several times.
+    #[arg(long = "log", env = "ENDCHECK_WITNESS_LOG", value_delimiter = ',', value_name = "VKEY")]
+    logs: Vec<VerifierKey>,
+    /// Print the key of this witness, made where there is none, and end.
+    #[arg(long)]
+    print_key: bool,
 }
 
 #[derive(Subcommand)]
@@ -106,11 +148,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Import { kind, file } => {
-            let said = import::file(&mut *database(&config)?.get()?, kind, &file, Clock::default().now())?;
-            print(&said);
-            Ok(())
-        }
+        Command::Import(command) => run_import(config, command),
         Command::Export { visit, out, why, as_of, redacted, recipients } => {
             let command = ExportVisit { visit, why, as_of, redacted, recipients };
             print(&export(config, &command, &out)?);
@@ -135,6 +173,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print(&make_escrow(&file)?);
             Ok(())
         }
+        Command::Witness(command) => run_witness(&config, command),
         Command::Config => {
             print(&config.printed()?);
             Ok(())
@@ -199,6 +238,73 @@ fn serve(config: Config) -> anyhow::Result<()> {
         server.await?;
         scheduler.shutdown().await?;
         Ok(())
+    })
+}
+
+fn run_import(config: Config, command: ImportCommand) -> anyhow::Result<()> {
+    use import::Kind;
+    let (kind, file) = match command {
+        ImportCommand::Parties { file } => (Kind::Parties, file),
+        ImportCommand::Sites { file } => (Kind::Sites, file),
+        ImportCommand::Licences { file } => (Kind::Licences, file),
+        ImportCommand::Shipments { file } => (Kind::Shipments, file),
+        ImportCommand::Evidence { folder, carried_by } => {
+            return import_evidence(config, &folder, &carried_by);
+        }
+    };
+    let said = import::file(&mut *database(&config)?.get()?, kind, &file, Clock::default().now())?;
+    print(&said);
+    Ok(())
+}
+
+fn import_evidence(config: Config, folder: &Path, carried_by: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(!carried_by.trim().is_empty(), "say who brought it: --carried-by 'NAME, OFFICE'");
+    let reports = actix_web::rt::System::new().block_on(async {
+        let app = App::open(config, Clock::default())?;
+        evidence::take_in_folder(&app, folder, carried_by.trim()).await
+    })?;
+    let mut faults = 0;
+    for report in &reports {
+        faults += report.faults.len();
+        let whose = report.device.as_ref().map_or_else(|| "unsigned".to_owned(), ToString::to_string);
+        print(&format!(
+            "{} (device {whose}): {} new records ({} set aside), {} held already; {} new files, {} held already",
+            report.folder,
+            report.records_accepted,
+            report.records_set_aside,
+            report.records_held,
+            report.files_stored,
+            report.files_held
+        ));
+        for fault in &report.faults {
+            print(&format!("  not taken in: {fault}"));
+        }
+        if report.receipts_written {
+            print("  receipts.endcheck was written: carry it back, for `endcheck sync --from`");
+        }
+    }
+    anyhow::ensure!(faults == 0, "{faults} things are told above; the rest was taken in");
+    Ok(())
+}
+
+fn run_witness(config: &Config, command: WitnessCommand) -> anyhow::Result<()> {
+    let folder = config.data.join("witness");
+    if command.print_key {
+        print(&witness::key(&folder, command.name.as_deref())?.to_string());
+        return Ok(());
+    }
+    let witness = witness::Witness::open(&folder, command.name.as_deref(), command.logs, Clock::default())?;
+    tracing::info!(key = %witness.verifier(), "this witness");
+    actix_web::rt::System::new().block_on(async move {
+        let (server, address) = witness::listen(witness, config)?;
+        tracing::info!(%address, "listening");
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            if stop_signal().await.is_ok() {
+                handle.stop(true).await;
+            }
+        });
+        Ok(server.await?)
     })
 }
 

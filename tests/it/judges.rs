@@ -13,7 +13,7 @@ use endcheck_tests::workspace_root;
 const SHIPMENT: &str = "SH-2026-0101";
 
 /// Runs the Go program of `tests/judges` on a log; answers what it printed.
-fn go_says(arguments: &[&str]) -> Result<String, String> {
+pub fn go_says(arguments: &[&str]) -> Result<String, String> {
     let ran = Command::new("go")
         .arg("run")
         .arg(workspace_root().join("tests/judges/log.go"))
@@ -26,7 +26,7 @@ fn go_says(arguments: &[&str]) -> Result<String, String> {
     if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stderr)) }
 }
 
-fn kept(folder: &Path, name: &str, text: &str) -> String {
+pub fn kept(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path.display().to_string()

@@ -38,6 +38,8 @@ mod reviews;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
+mod stick;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tablet;
@@ -47,3 +49,5 @@ mod tus_clients;
 mod verify;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod witness;

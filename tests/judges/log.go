@@ -1,10 +1,14 @@
 // Checks a served log, and proofs from it, with golang.org/x/mod/sumdb: the code of the Go checksum database,
 // which knows nothing of ours.
 //
-//	log URL KEY [-old CHECKPOINT]... [PROOF]...
+// Cosignatures, which that code does not know, are checked here by the words of C2SP tlog-cosignature.
+//
+//	log URL KEY [-old CHECKPOINT]... [-witness KEY]... [PROOF]...
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -55,6 +59,40 @@ func tree(text string, key string) tlog.Tree {
 	return tlog.Tree{N: size, Hash: root}
 }
 
+// witness checks the cosignatures of one key.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func newWitness(text string) witness {
+	parts := strings.SplitN(text, "+", 3)
+	if len(parts) != 3 {
+		must(fmt.Errorf("%s is no key", text))
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	must(err)
+	if len(key) != 33 || key[0] != 4 {
+		must(fmt.Errorf("%s is no key of a witness", text))
+	}
+	hash := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	return witness{parts[0], binary.BigEndian.Uint32(hash[:4]), key[1:]}
+}
+
+func (w witness) Name() string { return w.name }
+
+func (w witness) KeyHash() uint32 { return w.hash }
+
+func (w witness) Verify(message, signature []byte) bool {
+	if len(signature) != 72 {
+		return false
+	}
+	at := binary.BigEndian.Uint64(signature)
+	signed := fmt.Sprintf("cosignature/v1\ntime %d\n%s", at, message)
+	return ed25519.Verify(w.key, []byte(signed), signature[8:])
+}
+
 // tiles reads the served tiles, whose paths lack the height that Go writes.
 type tiles struct{ url string }
 
@@ -93,7 +131,7 @@ func entries(url string, size int64) [][]byte {
 	return all
 }
 
-func checkProof(path string, key string) {
+func checkProof(path string, key string, witnesses []witness) {
 	text, err := os.ReadFile(path)
 	must(err)
 	head, checkpoint, found := strings.Cut(string(text), "\n\n")
@@ -114,6 +152,10 @@ func checkProof(path string, key string) {
 		proof = append(proof, hash)
 	}
 	signed := tree(checkpoint, key)
+	for _, witness := range witnesses {
+		_, err := note.Open([]byte(checkpoint), note.VerifierList(witness))
+		must(err)
+	}
 	must(tlog.CheckRecord(proof, signed.N, signed.Hash, index, tlog.RecordHash(opening.Entry)))
 }
 
@@ -134,6 +176,7 @@ func main() {
 		must(tlog.CheckRecord(proof, head.N, head.Hash, int64(index), tlog.RecordHash(entry)))
 	}
 	proofs, olds := 0, 0
+	var witnesses []witness
 	for len(rest) > 0 {
 		if rest[0] == "-old" {
 			text, err := os.ReadFile(rest[1])
@@ -145,7 +188,11 @@ func main() {
 			olds, rest = olds+1, rest[2:]
 			continue
 		}
-		checkProof(rest[0], key)
+		if rest[0] == "-witness" {
+			witnesses, rest = append(witnesses, newWitness(rest[1])), rest[2:]
+			continue
+		}
+		checkProof(rest[0], key, witnesses)
 		proofs, rest = proofs+1, rest[1:]
 	}
 	fmt.Printf("entries %d, proofs %d, older checkpoints %d\n", head.N, proofs, olds)

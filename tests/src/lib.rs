@@ -18,12 +18,14 @@ pub mod random;
 pub mod relay;
 pub mod server;
 pub mod shape;
+pub mod witness;
 
 pub use database::{DatabaseKind, TestDatabase};
 pub use http::{Answer, Http};
 pub use process::ServerProcess;
 pub use relay::{Link, Relay};
 pub use server::TestServer;
+pub use witness::WitnessProcess;
 
 use std::path::PathBuf;
 

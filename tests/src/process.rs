@@ -15,10 +15,10 @@ use crate::server::settings;
 use crate::{DatabaseKind, Http, TestDatabase};
 
 /// How long a start may take, with migrations on a busy machine.
-const START_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// What the program wrote to standard error.
-type Words = Arc<Mutex<Vec<String>>>;
+/// What a program wrote to standard error.
+pub(crate) type Words = Arc<Mutex<Vec<String>>>;
 
 /// A server program that can be killed.
 pub struct ServerProcess {
@@ -26,6 +26,8 @@ pub struct ServerProcess {
     address: SocketAddr,
     child: Option<Child>,
     words: Words,
+    /// Of `serve`, beyond those of every test.
+    arguments: Vec<String>,
     escrow: age::x25519::Identity,
     database: TestDatabase,
     data: tempfile::TempDir,
@@ -41,6 +43,12 @@ impl ServerProcess {
     /// Starts the program on that kind of database.
     #[must_use]
     pub fn start_on(kind: DatabaseKind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    /// Starts the program with more arguments of `serve`.
+    #[must_use]
+    pub fn start_with(kind: DatabaseKind, arguments: &[String]) -> Self {
         let database = TestDatabase::new(kind);
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut process = Self {
@@ -48,12 +56,18 @@ impl ServerProcess {
             address: ([127, 0, 0, 1], 0).into(),
             child: None,
             words: Words::default(),
+            arguments: arguments.to_vec(),
             escrow: age::x25519::Identity::generate(),
             database,
             data,
         };
         process.start_again();
         process
+    }
+
+    /// The arguments of the next start.
+    pub fn set_arguments(&mut self, arguments: &[String]) {
+        self.arguments = arguments.to_vec();
     }
 
     /// Starts the program after a kill, where it was.
@@ -63,6 +77,7 @@ impl ServerProcess {
             .command("serve")
             .arg("--listen")
             .arg(self.address.to_string())
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -85,12 +100,7 @@ impl ServerProcess {
     #[must_use]
     pub fn command(&self, verb: &str) -> Command {
         let settings = settings(&self.data, &self.database, &self.escrow);
-        let mut command = Command::new(program("endcheck-server"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("ENDCHECK_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = server_command();
         command
             .arg(verb)
             .arg("--data")
@@ -175,6 +185,17 @@ impl Drop for ServerProcess {
     }
 }
 
+/// The server program, with nothing from the environment.
+pub(crate) fn server_command() -> Command {
+    let mut command = Command::new(program("endcheck-server"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ENDCHECK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Where a program of this workspace was built: beside the running test.
 ///
 /// # Panics
@@ -196,7 +217,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Collects what a server says, and passes on where it says that it listens.
-fn listen_to(stderr: ChildStderr, words: Words) -> mpsc::Receiver<SocketAddr> {
+pub(crate) fn listen_to(stderr: ChildStderr, words: Words) -> mpsc::Receiver<SocketAddr> {
     let (found, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {

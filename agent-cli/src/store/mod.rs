@@ -44,6 +44,8 @@ const VERSION: i32 = 3;
 
 /// The setting that says where the next page of receipts begins.
 pub const RECEIPT_CURSOR: &str = "receipt-cursor";
+/// The setting that says from which receipt on proofs lack the cosignatures of witnesses.
+pub const PROOFS_BARE: &str = "proofs-bare";
 /// The setting that names the files whose receipts were sought from the first page on.
 pub const RECEIPTS_SOUGHT: &str = "receipts-sought";
 

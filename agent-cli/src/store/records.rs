@@ -275,7 +275,7 @@ impl Store {
     pub fn resend_all(&mut self) -> anyhow::Result<()> {
         self.conn.immediate_transaction(|conn| {
             diesel::update(records::table).set(records::state.eq(UNSENT)).execute(conn)?;
-            for name in [super::RECEIPT_CURSOR, super::RECEIPTS_SOUGHT] {
+            for name in [super::RECEIPT_CURSOR, super::PROOFS_BARE, super::RECEIPTS_SOUGHT] {
                 diesel::delete(settings::table.find(name)).execute(conn)?;
             }
             Ok(())

@@ -2,6 +2,7 @@
 //! receipt must be in it. Otherwise headquarters shows different histories to different people, or
 //! changed its own.
 
+use endcheck_protocol::carry::CarriedReceipts;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{leaf_hash, verify_consistency, verify_inclusion};
 use endcheck_protocol::sync::{LogState, Receipt, ReceiptPage};
@@ -26,7 +27,71 @@ pub enum OnConflict {
 /// When it does not: both are kept then, and nothing may be handed in.
 pub fn take_up(session: &mut Session<'_>, offered: &LogState, on: OnConflict) -> anyhow::Result<()> {
     let held = session.store.checkpoint()?;
-    let why = match continues(session, held.as_ref(), offered) {
+    let judged = continues(session, held.as_ref(), offered);
+    settle(session, held, offered, judged, on)
+}
+
+/// Takes up the checkpoint that came with carried receipts; `false` where the device knows a newer one, with
+/// which newer receipts came.
+///
+/// # Errors
+/// As [`take_up`]; and when what was carried does not tell whether the log went on.
+pub fn take_up_carried(
+    session: &mut Session<'_>,
+    carried: &CarriedReceipts,
+    on: OnConflict,
+) -> anyhow::Result<bool> {
+    let offered = &carried.page.log;
+    let held = session.store.checkpoint()?.filter(|held| held.size > 0);
+    let checkpoint = signed(session, offered)
+        .map_err(|why| refuse(format!("the carried receipts do not hold: {why}"), WRITE_AGAIN))?;
+    let judged = match (&held, &carried.growth) {
+        (None, _) => Ok(checkpoint),
+        (Some(held), _) if held.size > checkpoint.size => return Ok(false),
+        (Some(held), Some(growth)) if growth.size <= held.size => {
+            let [at_held, at_offered] = growth.roots_at([held.size, checkpoint.size]);
+            if at_offered.as_ref() != Some(&checkpoint.root) {
+                // Not signed by anybody: it may have been damaged on the way.
+                return Err(refuse("the growth of the log in the carried receipts is damaged", WRITE_AGAIN));
+            }
+            if at_held.as_ref() == Some(&held.root) {
+                Ok(checkpoint)
+            } else {
+                Err(format!("its {} entries do not continue the {} of before", checkpoint.size, held.size))
+            }
+        }
+        (Some(held), _) => {
+            let proved = verify_consistency(
+                (held.size, &held.root),
+                (checkpoint.size, &checkpoint.root),
+                &offered.consistency,
+            );
+            if proved.is_err() {
+                return Err(refuse(
+                    "the carried receipts do not tell whether headquarters' log went on from where this device \
+                     knows it",
+                    WRITE_AGAIN,
+                ));
+            }
+            Ok(checkpoint)
+        }
+    };
+    settle(session, held, offered, judged, on)?;
+    Ok(true)
+}
+
+const WRITE_AGAIN: &str = "Nothing was taken in and all stays here. Sync over the network once, or write the package \
+                           again with `endcheck sync --to` and have it imported.";
+
+/// Keeps the checkpoint that continues the one held, or both.
+fn settle(
+    session: &mut Session<'_>,
+    held: Option<HeldCheckpoint>,
+    offered: &LogState,
+    judged: Result<HeldCheckpoint, String>,
+    on: OnConflict,
+) -> anyhow::Result<()> {
+    let why = match judged {
         Ok(checkpoint) => {
             if held.as_ref() != Some(&checkpoint) {
                 session.store.keep_checkpoint(&checkpoint)?;
@@ -80,6 +145,11 @@ fn continues(
             format!("its {} entries do not continue the {} of before: {error}", checkpoint.size, held.size)
         })?;
     Ok(checkpoint)
+}
+
+/// Whether somebody beside the log signed a checkpoint. Who, is for the verifier to judge.
+pub(super) fn is_cosigned(checkpoint: &str) -> bool {
+    checkpoint.rsplit_once("\n\n").is_some_and(|(_, signatures)| signatures.lines().count() > 1)
 }
 
 /// The proof that the receipt at `at` of a page is in the log, checked against the checkpoint that was

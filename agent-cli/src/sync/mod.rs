@@ -29,7 +29,7 @@ use ureq::http::Method;
 
 use client::Call;
 pub use client::Client;
-pub use log::OnConflict;
+pub use log::{OnConflict, take_up_carried};
 pub use renew::TERM_DAYS;
 use throttle::Throttle;
 use upload::Uploads;
@@ -37,7 +37,8 @@ use upload::Uploads;
 use crate::seal::ZSTD_LEVEL;
 use crate::session::Session;
 use crate::store::{
-    CheckedReceipt, Counts, Holdings, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent, WaitingFile,
+    CheckedReceipt, Counts, Holdings, PROOFS_BARE, Quarantined, RECEIPT_CURSOR, RECEIPTS_SOUGHT, Unsent,
+    WaitingFile,
 };
 use crate::ui;
 
@@ -100,6 +101,7 @@ pub fn run(
     let confirmed_before = session.store.counts()?;
     let head = ask_head(session, &client)?;
     log::take_up(session, &head.log, on_conflict)?;
+    ask_for_cosigned_proofs(session, &head.log)?;
     if lost_some(&confirmed_before, &head) {
         session.ui.warn("headquarters holds fewer records than it confirmed; all are sent again");
         session.store.resend_all()?;
@@ -390,6 +392,17 @@ fn hash_of(operation: &Operation) -> Option<&Sha256> {
     }
 }
 
+/// Has the receipts fetched again whose proofs lack cosignatures, once headquarters has some to offer.
+fn ask_for_cosigned_proofs(session: &mut Session<'_>, log: &sync::LogState) -> anyhow::Result<()> {
+    let Some(from) = session.store.setting::<i64>(PROOFS_BARE)? else { return Ok(()) };
+    if log::is_cosigned(&log.checkpoint) {
+        let cursor: i64 = session.store.setting(RECEIPT_CURSOR)?.unwrap_or_default();
+        session.store.set(RECEIPT_CURSOR, &cursor.min(from))?;
+        session.store.unset(PROOFS_BARE)?;
+    }
+    Ok(())
+}
+
 /// Fetches receipts, keeps them, and lets go of the copies that they confirm; answers how many.
 fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Result<u64> {
     let mut confirmed = 0;
@@ -408,27 +421,50 @@ fn fetch_receipts(session: &mut Session<'_>, client: &Client<'_>) -> anyhow::Res
             session.store.unset(RECEIPT_CURSOR)?;
             continue;
         }
-        let mut checked = Vec::new();
-        let mut released = Vec::new();
-        let held = session.store.checkpoint()?.context("no checkpoint is held")?;
-        for (at, envelope) in page.receipts.iter().enumerate() {
-            let receipt = session.identity.receipt(envelope);
-            match receipt.and_then(|receipt| Ok((log::proof(&page, at, &receipt, &held)?, receipt))) {
-                Ok((proof, receipt)) => {
-                    released.extend(confirmed_copy(session, &receipt)?);
-                    checked.push(CheckedReceipt { envelope: envelope.clone(), receipt, proof });
-                }
-                // Kept nowhere and acted on never; the copies stay.
-                Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
-            }
+        let kept = keep_page(session, &page, page.cursor)?;
+        confirmed += kept.confirmed;
+        if !log::is_cosigned(&page.log.checkpoint) && !kept.receipts.is_empty() {
+            let bare: Option<i64> = session.store.setting(PROOFS_BARE)?;
+            session.store.set(PROOFS_BARE, &bare.map_or(cursor, |bare| bare.min(cursor)))?;
         }
-        confirmed += session.store.keep_receipts(&checked, &released, page.cursor)?;
-        session.store.remove_released(&released)?;
         if !page.more || page.cursor == cursor {
             break;
         }
     }
     Ok(confirmed)
+}
+
+/// What came of a page of receipts.
+pub struct KeptPage {
+    /// Those that hold.
+    pub receipts: Vec<Receipt>,
+    /// Copies that they confirmed.
+    pub confirmed: u64,
+}
+
+/// Checks the receipts of a page against the checkpoint that was taken up with it, keeps those that hold, and
+/// lets go of the copies that they confirm.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn keep_page(session: &mut Session<'_>, page: &ReceiptPage, cursor: i64) -> anyhow::Result<KeptPage> {
+    let mut checked = Vec::new();
+    let mut released = Vec::new();
+    let held = session.store.checkpoint()?.context("no checkpoint is held")?;
+    for (at, envelope) in page.receipts.iter().enumerate() {
+        let receipt = session.identity.receipt(envelope);
+        match receipt.and_then(|receipt| Ok((log::proof(page, at, &receipt, &held)?, receipt))) {
+            Ok((proof, receipt)) => {
+                released.extend(confirmed_copy(session, &receipt)?);
+                checked.push(CheckedReceipt { envelope: envelope.clone(), receipt, proof });
+            }
+            // Kept nowhere and acted on never; the copies stay.
+            Err(error) => session.ui.warn(&format!("{error:#}; it is ignored")),
+        }
+    }
+    let confirmed = session.store.keep_receipts(&checked, &released, cursor)?;
+    session.store.remove_released(&released)?;
+    Ok(KeptPage { receipts: checked.into_iter().map(|checked| checked.receipt).collect(), confirmed })
 }
 
 /// Whether headquarters says that it holds the file of a record it held before: it neither awaits it

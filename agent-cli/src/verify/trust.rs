@@ -116,12 +116,22 @@ impl<'a> Trust<'a> {
         };
         let checkpoint = trusted.signed.checkpoint;
         if !trusted.quorum_reached {
-            let count = trusted.witnessed.len();
-            let few = format!("{count} witnesses of the policy cosigned it, fewer than it asks for");
+            let seen: Vec<&str> = trusted.witnessed.iter().map(|(name, _)| name.as_str()).collect();
+            let by = if seen.is_empty() {
+                "no witness of the policy cosigned it".to_owned()
+            } else {
+                format!("of the policy's witnesses only {} cosigned it", seen.join(", "))
+            };
+            let asked = self.policy.asks_for().unwrap_or_default();
+            let few =
+                format!("{by}, and the policy asks for {asked}: the log may show others another history");
             return (Some(checkpoint), (Outcome::Failed, few));
         }
-        let seen: String =
-            trusted.witnessed.iter().map(|(name, at_s)| format!("; seen by {name} at {at_s}")).collect();
+        let seen: String = trusted
+            .witnessed
+            .iter()
+            .map(|(name, at_s)| format!("; seen by {name} at {}", instant(*at_s)))
+            .collect();
         let holds = format!("log {} with {} entries{seen}", checkpoint.origin, checkpoint.size);
         (Some(checkpoint), (Outcome::Holds, holds))
     }
@@ -203,4 +213,10 @@ impl<'a> Trust<'a> {
             .map_err(|error| format!("the last entry then is not in the log: {error}"))?;
         LogEntry::read(entry).map(|entry| entry.logged_at).map_err(|error| error.to_string())
     }
+}
+
+/// A witness's time as people read it; the number where no calendar has it.
+fn instant(at_s: u64) -> String {
+    let micros = i64::try_from(at_s).ok().and_then(|at_s| at_s.checked_mul(1_000_000));
+    micros.and_then(Timestamp::from_unix_micros).map_or_else(|| at_s.to_string(), |at| at.to_string())
 }

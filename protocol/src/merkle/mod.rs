@@ -9,7 +9,8 @@ use crate::digest::Sha256;
 pub use memory::Tree;
 
 pub use proof::{
-    ProofError, Tiles, TreeError, consistency, inclusion, root, verify_consistency, verify_inclusion,
+    ProofError, Tiles, TreeError, compact_range, consistency, inclusion, root, verify_consistency,
+    verify_inclusion,
 };
 
 /// Levels of the tree between two levels of stored hashes: a tile is 2^8 hashes wide (C2SP tlog-tiles).

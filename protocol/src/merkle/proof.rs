@@ -1,6 +1,6 @@
 //! Inclusion and consistency proofs (RFC 6962 §2.1.1 and §2.1.2): made from tiles, checked against roots.
 
-use super::{TILE_HEIGHT, node_hash};
+use super::{CompactRange, TILE_HEIGHT, node_hash};
 use crate::digest::Sha256;
 
 /// Where the hashes of a tree are kept.
@@ -45,6 +45,21 @@ pub enum ProofError {
 /// When the tiles cannot be read.
 pub fn root<T: Tiles>(tiles: &mut T, size: u64) -> Result<Sha256, TreeError<T::Error>> {
     if size == 0 { Ok(Sha256::of(b"")) } else { subtree(tiles, 0, size) }
+}
+
+/// What appends to a tree of `size` entries need to know of it.
+///
+/// # Errors
+/// When the tiles cannot be read.
+pub fn compact_range<T: Tiles>(tiles: &mut T, size: u64) -> Result<CompactRange, TreeError<T::Error>> {
+    let mut roots = Vec::new();
+    let mut start = 0;
+    for height in (0..u64::BITS).rev().filter(|height| size >> height & 1 == 1) {
+        let end = start + (1 << height);
+        roots.push(subtree(tiles, start, end)?);
+        start = end;
+    }
+    CompactRange::from_parts(size, roots).ok_or(TreeError::Missing { level: 0 })
 }
 
 /// The hashes that lead from entry `index` to the root over `size` entries, from the leaf upwards.

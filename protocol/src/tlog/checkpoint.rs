@@ -47,21 +47,65 @@ impl Checkpoint {
     }
 
     fn read(text: &str) -> Result<Self, CheckpointError> {
+        let (checkpoint, extended) = Self::read_extended(text)?;
+        if extended {
+            return Err(CheckpointError::Malformed("it has extension lines, which our logs never write"));
+        }
+        Ok(checkpoint)
+    }
+
+    /// As other logs may write it; and whether extension lines follow.
+    fn read_extended(text: &str) -> Result<(Self, bool), CheckpointError> {
         let malformed = CheckpointError::Malformed;
         let mut lines = text.lines();
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(malformed("it has fewer than three lines"));
         };
-        if lines.next().is_some() {
-            return Err(malformed("it has extension lines, which our logs never write"));
+        let mut extended = false;
+        for line in lines {
+            if line.is_empty() {
+                return Err(malformed("it has an empty line"));
+            }
+            extended = true;
         }
         let size = decimal(size).ok_or(malformed("the size is no number"))?;
         let root = hash_from_base64(root).ok_or(malformed("the root is no hash"))?;
-        Ok(Self { origin: origin.to_owned(), size, root })
+        Ok((Self { origin: origin.to_owned(), size, root }, extended))
     }
 }
 
 impl SignedCheckpoint {
+    /// Reads a checkpoint that one of `logs` signed, with whatever extension lines it has: a witness of
+    /// other logs cosigns those, too.
+    ///
+    /// # Errors
+    /// When it is malformed, of no log that is known, or signed by none of them.
+    pub fn read_extended(note: &str, logs: &[VerifierKey]) -> Result<Self, CheckpointError> {
+        let note = SignedNote::read(note)?;
+        let (checkpoint, _) = Checkpoint::read_extended(&note.text)?;
+        let known: Vec<&VerifierKey> = logs.iter().filter(|log| log.name == checkpoint.origin).collect();
+        if known.is_empty() {
+            let expected = logs.iter().map(|log| log.name.as_str()).collect::<Vec<_>>().join(" or ");
+            return Err(CheckpointError::OtherLog { found: checkpoint.origin, expected });
+        }
+        let mut signed = false;
+        for log in known {
+            signed |= note.signed_by(log)?.is_some();
+        }
+        if signed { Ok(Self { checkpoint, note }) } else { Err(NoteError::Unsigned.into()) }
+    }
+
+    /// Reads a checkpoint that the witness cosigned, whatever its log.
+    ///
+    /// # Errors
+    /// When it is malformed or not cosigned by this witness.
+    pub fn read_cosigned(note: &str, witness: &VerifierKey) -> Result<Self, CheckpointError> {
+        let note = SignedNote::read(note)?;
+        note.signed_by(witness)?.ok_or(NoteError::Unsigned)?;
+        let (checkpoint, _) = Checkpoint::read_extended(&note.text)?;
+        Ok(Self { checkpoint, note })
+    }
+
     /// Reads a checkpoint that `log` signed.
     ///
     /// # Errors

@@ -9,13 +9,15 @@ mod note;
 mod policy;
 mod proof;
 mod tile;
+mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{EntryKind, LogEntry, Opening};
-pub use note::{KeyError, LogSigner, NoteError, SignatureKind, SignedNote, VerifierKey};
+pub use note::{KeyError, LogSigner, NoteError, SignatureKind, SignedNote, VerifierKey, WitnessSigner};
 pub use policy::{Policy, PolicyError, Trusted};
 pub use proof::{TlogProof, TlogProofError};
 pub use tile::{Tile, TileKind};
+pub use witness::{AddCheckpoint, Held, MAX_PROOF_HASHES, Refusal, SIZE_MEDIA_TYPE, judge};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

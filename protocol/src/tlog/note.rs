@@ -204,27 +204,41 @@ fn line(verifier: &VerifierKey, signature: &[u8]) -> String {
 }
 
 /// Cosigns checkpoints as a witness does.
-#[cfg(test)]
-pub(super) struct WitnessSigner {
+pub struct WitnessSigner {
     verifier: VerifierKey,
     key: SigningKey,
 }
 
-#[cfg(test)]
 impl WitnessSigner {
-    pub(super) fn new(name: &str, key: SigningKey) -> Result<Self, KeyError> {
+    /// A signer by the witness's name.
+    ///
+    /// # Errors
+    /// When the name cannot be one.
+    pub fn new(name: &str, key: SigningKey) -> Result<Self, KeyError> {
         Ok(Self { verifier: VerifierKey::new(name, SignatureKind::Cosignature, key.verifying_key())?, key })
     }
 
-    pub(super) fn verifier(&self) -> &VerifierKey {
+    #[must_use]
+    pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
 
     /// The signature line, with its newline, over `text` at a time in seconds since 1970.
-    pub(super) fn cosign(&self, text: &str, at_s: u64) -> String {
+    #[must_use]
+    pub fn cosign(&self, text: &str, at_s: u64) -> String {
         let mut signature = at_s.to_be_bytes().to_vec();
         signature.extend(self.key.sign(cosigned(text, at_s).as_bytes()).to_bytes());
         line(&self.verifier, &signature)
+    }
+}
+
+impl fmt::Display for SignedNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        for Line { name, id, signature } in &self.lines {
+            writeln!(f, "— {name} {}", BASE64.encode([id.as_slice(), signature].concat()))?;
+        }
+        Ok(())
     }
 }
 
@@ -255,6 +269,14 @@ impl SignedNote {
             .collect::<Option<Vec<_>>>()
             .ok_or(NoteError::Malformed("a signature line is none"))?;
         Ok(Self { text: text.to_owned(), lines })
+    }
+
+    /// The lines by `key` that verify, as they came, each with its newline.
+    pub fn lines_by(&self, key: &VerifierKey) -> impl Iterator<Item = String> {
+        let theirs = self.lines.iter().filter(|line| line.name == key.name && line.id == key.id());
+        theirs
+            .filter(|line| key.verify(&self.text, &line.signature).is_some())
+            .map(|found| line(key, &found.signature))
     }
 
     /// Checks the signatures by `key`: `None` where there is none, else the time that a cosignature tells.

@@ -192,6 +192,24 @@ impl Policy {
         Ok(Trusted { signed, witnessed, quorum_reached })
     }
 
+    /// What the quorum asks for, in words; `None` where it asks for no witness.
+    #[must_use]
+    pub fn asks_for(&self) -> Option<String> {
+        self.quorum.as_deref().map(|name| self.words(name))
+    }
+
+    fn words(&self, name: &str) -> String {
+        let Some(Group { threshold, members }) = self.groups.get(name) else { return name.to_owned() };
+        let members: Vec<String> = members
+            .iter()
+            .map(|member| {
+                let words = self.words(member);
+                if self.groups.contains_key(member) { format!("({words})") } else { words }
+            })
+            .collect();
+        format!("{threshold} of {}", members.join(", "))
+    }
+
     fn reached(&self, name: &str, have: &BTreeSet<&str>) -> bool {
         match self.groups.get(name) {
             Some(group) => {
@@ -230,6 +248,7 @@ mod tests {
         }
         text.push_str("group two 2 X0 X1 X2\ngroup both all two X3\nquorum both\n");
         let policy = Policy::read(&text).unwrap();
+        assert_eq!(policy.asks_for().unwrap(), "2 of (2 of X0, X1, X2), X3");
         let bare = Checkpoint::signed(5, Sha256::of(b"r"), &log);
         let body = SignedNote::read(&bare).unwrap().text;
         let with = |who: &[usize]| {

@@ -144,6 +144,14 @@ pub(super) fn device(conn: &mut Conn, id: &DeviceId) -> Result<Option<DeviceRow>
 }
 
 /// The row of a device, locked until the commit.
+pub(super) fn device_by_fingerprint(conn: &mut Conn, fingerprint: &Sha256) -> Result<Option<DeviceRow>> {
+    Ok(devices::table
+        .filter(devices::sign_in_fingerprint.eq(fingerprint))
+        .select(DeviceRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 pub(super) fn lock_device(conn: &mut Conn, id: &DeviceId) -> Result<Option<DeviceRow>> {
     diesel::update(devices::table.filter(devices::id.eq(id)))
         .set(devices::agent.eq(devices::agent))

@@ -374,15 +374,21 @@ pub fn revoke(
     let row = store::lock_device(conn, id)?.ok_or_else(|| Error::not_found("device"))?;
     if row.revoked_at.is_none() {
         store::revoke_device(conn, id, reason, now)?;
-        let revocation =
-            Revocation { schema: "endcheck-device-revocation-1", device: id, reason, revoked_at: now };
-        let bytes =
-            endcheck_protocol::canonical::write(&revocation).map_err(|e| Error::Internal(e.into()))?;
-        log::append(conn, EntryKind::KeyEvent, &Sha256::of(&bytes), now)?;
+        log::append(conn, EntryKind::KeyEvent, &revocation(id, reason, now)?, now)?;
     }
     let row = store::device(conn, id)?.ok_or_else(|| Error::not_found("device"))?;
     let inspector_name = super::users::find(conn, &row.user_id)?.name;
     Ok(shown((row, inspector_name)))
+}
+
+/// What the log's entry about a revocation commits to.
+///
+/// # Errors
+/// None that a reason can cause.
+pub fn revocation(device: &DeviceId, reason: &str, revoked_at: Timestamp) -> Result<Sha256> {
+    let revocation = Revocation { schema: "endcheck-device-revocation-1", device, reason, revoked_at };
+    let bytes = endcheck_protocol::canonical::write(&revocation).map_err(|e| Error::Internal(e.into()))?;
+    Ok(Sha256::of(&bytes))
 }
 
 /// Every device, newest first.
@@ -424,6 +430,31 @@ fn shown((row, inspector_name): (DeviceRow, String)) -> Device {
 /// 403 `device-required` when a person asks without a device.
 pub fn set_inventory(conn: &mut Conn, actor: &Actor, inventory: &Inventory, now: Timestamp) -> Result<()> {
     store::set_inventory(conn, actor.require_device()?, inventory, now)
+}
+
+/// A device whose package was brought by hand, by the key that it signs in with.
+#[derive(Debug, Clone)]
+pub struct CarryingDevice {
+    pub id: DeviceId,
+    pub sign_in_key: VerifyingKey,
+}
+
+/// The device with that sign-in key, revoked or not: what it holds is to be had even so.
+///
+/// # Errors
+/// When the database fails.
+pub fn device_by_sign_in_key(conn: &mut Conn, fingerprint: &Sha256) -> Result<Option<CarryingDevice>> {
+    let Some(row) = store::device_by_fingerprint(conn, fingerprint)? else { return Ok(None) };
+    let sign_in_key = public_key_from_base64(&row.sign_in_key).map_err(|e| Error::Internal(e.into()))?;
+    Ok(Some(CarryingDevice { id: row.id, sign_in_key }))
+}
+
+/// When the device was revoked, if it was.
+///
+/// # Errors
+/// When the database fails.
+pub fn revoked_at(conn: &mut Conn, id: &DeviceId) -> Result<Option<Timestamp>> {
+    Ok(store::device(conn, id)?.and_then(|row| row.revoked_at))
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cameras::{AddCamera, Camera, of_device as cameras_of};
 pub use certificates::{EnrolledDevice, IssuedCertificate, certificates, enrolled_device};
-pub use devices::{Device, EnrolmentCode, RevokeDevice};
+pub use devices::{
+    CarryingDevice, Device, EnrolmentCode, RevokeDevice, device_by_sign_in_key, revocation, revoked_at,
+};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};

@@ -129,12 +129,33 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
             log.claim(&mut audit, &what, kind, index, subject.as_ref());
         }
     }
+    for (what, subject) in store::key_events(conn)? {
+        log.claim_subject(&mut audit, &what, EntryKind::KeyEvent, &subject);
+    }
     ledger(conn, &mut audit, &mut log)?;
     for index in &log.unclaimed {
         audit.faults.push(format!("entry {index} of the log commits to something that is not here any more"));
     }
     differing(conn, &mut audit, &records)?;
     Ok(audit)
+}
+
+impl Entries {
+    /// A row that does not say where the log holds it.
+    fn claim_subject(&mut self, audit: &mut Audit, row: &str, kind: EntryKind, subject: &Sha256) {
+        audit.rows += 1;
+        let index = self.unclaimed.iter().copied().find(|index| {
+            self.open
+                .get(index)
+                .is_some_and(|opening| opening.entry.kind == kind && opening.subject == *subject)
+        });
+        match index {
+            Some(index) => {
+                self.unclaimed.remove(&index);
+            }
+            None => audit.faults.push(format!("{row} is not in the log as it stands")),
+        }
+    }
 }
 
 /// The ledger's batches, and that each visit's entries follow each other.

@@ -7,15 +7,16 @@ use endcheck_protocol::canonical;
 use endcheck_protocol::determination::{ApprovalDocument, DeterminationDocument};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECEIPT_TYPE, RECORD_TYPE};
-use endcheck_protocol::ids::{DeterminationId, FindingId, NoteId, UserId, VisitId};
+use endcheck_protocol::ids::{DeterminationId, DeviceId, FindingId, NoteId, UserId, VisitId};
 use endcheck_protocol::ledger::{LedgerEntry, Note};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::Receipt;
 use endcheck_protocol::time::Timestamp;
 
+use crate::accounts;
 use crate::db::schema::{
     custody_ledger, custody_notes, custody_pending, derived_files, determination_approvals, determinations,
-    evidence_files, exports, findings, log_entries, receipts, records,
+    device_certificates, devices, evidence_files, exports, findings, log_entries, receipts, records,
 };
 use crate::db::{Conn, MultiBackend};
 use crate::error::Result;
@@ -95,6 +96,30 @@ pub(super) fn determinations(conn: &mut Conn) -> Result<Vec<Committed>> {
     let approved =
         approved.into_iter().map(|(id, index, text)| (format!("approval of {id}"), index, subject(text)));
     Ok(made.chain(approved).collect())
+}
+
+/// Certificates and revocations of devices.
+pub(super) fn key_events(conn: &mut Conn) -> Result<Vec<(String, Sha256)>> {
+    let certificates: Vec<(DeviceId, String)> = device_certificates::table
+        .order((device_certificates::device_id, device_certificates::number))
+        .select((device_certificates::device_id, device_certificates::certificate))
+        .load(conn)?;
+    let mut events: Vec<(String, Sha256)> = certificates
+        .into_iter()
+        .map(|(device, text)| (format!("a certificate of device {device}"), Sha256::of(text.as_bytes())))
+        .collect();
+    let revoked: Vec<(DeviceId, Option<Timestamp>, Option<String>)> = devices::table
+        .filter(devices::revoked_at.is_not_null())
+        .select((devices::id, devices::revoked_at, devices::revoke_reason))
+        .load(conn)?;
+    for (device, at, reason) in revoked {
+        let (Some(at), Some(reason)) = (at, reason) else { continue };
+        events.push((
+            format!("the revocation of device {device}"),
+            accounts::revocation(&device, &reason, at)?,
+        ));
+    }
+    Ok(events)
 }
 
 pub(super) fn derived(conn: &mut Conn) -> Result<Vec<Committed>> {
@@ -220,7 +245,8 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
             continue;
         };
         if let Note::Finding { record, signal, method, summary, weight, .. } = &note {
-            let said = [name(record.as_ref()), signal.clone(), method.clone(), summary.clone(), weight.clone()];
+            let said =
+                [name(record.as_ref()), signal.clone(), method.clone(), summary.clone(), weight.clone()];
             *found.entry(said).or_default() += 1;
         }
         let entry = ledger.remove(&id).and_then(|text| serde_json::from_str::<LedgerEntry>(&text).ok());
@@ -246,7 +272,8 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
         let said = [name(record.as_ref()), signal.clone(), method, summary, weight];
         match found.get_mut(&said) {
             Some(count) if *count > 0 => *count -= 1,
-            _ => faults.push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
+            _ => faults
+                .push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
         }
     }
     for ([_, signal, ..], count) in found {

@@ -517,6 +517,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    log_cosignatures (witness, size) {
+        witness -> Text,
+        size -> BigInt,
+        root -> Text,
+        cosigned_at_s -> BigInt,
+        line -> Text,
+        received_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    carried_packages (id) {
+        id -> Text,
+        package -> Text,
+        device_id -> Nullable<Text>,
+        carried_by -> Text,
+        taken_in_at -> Timestamp,
+        report -> Text,
+    }
+}
+
+diesel::table! {
     outbox (id) {
         id -> Text,
         once_key -> Text,
@@ -569,5 +591,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     determination_approvals,
     log_head,
     log_entries,
+    log_cosignatures,
+    carried_packages,
     outbox,
 );

@@ -9,8 +9,8 @@ use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::custody::{self, Note};
 use super::judge::storable;
+use crate::custody::{self, Note};
 use crate::db::schema::findings;
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::Result;

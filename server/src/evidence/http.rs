@@ -22,6 +22,7 @@ use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
+use super::carried::{self, Carried};
 use super::store::{self, FileState};
 use super::{intake, redact, sealed, settle};
 use crate::accounts::{Actor, Permission};
@@ -33,7 +34,7 @@ use crate::log;
 use crate::resource::resource;
 
 #[derive(OpenApi)]
-#[openapi(paths(head, records, receipts, envelope, proof, original, small, redact::derive))]
+#[openapi(paths(head, records, receipts, brought, envelope, proof, original, small, redact::derive))]
 pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/sync/head").get(head))
         .service(resource(RECORDS_PATH).post(records))
         .service(resource("/api/v1/sync/receipts").get(receipts))
+        .service(resource("/api/v1/carried").get(brought))
         .service(resource("/api/v1/records/{hash}/envelope").get(envelope))
         .service(resource("/api/v1/records/{hash}/proof").get(proof))
         .service(resource("/api/v1/records/{hash}/original").get(original))
@@ -119,7 +121,7 @@ async fn head(
                 })
                 .collect(),
             uploads,
-            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0))?.1,
+            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0), 0)?.1,
         })
     })
     .await
@@ -232,8 +234,9 @@ async fn receipts(
     let shared = Arc::clone(&app);
     app.read(move |conn| {
         let found = store::receipts(conn, &device, from, RECEIPT_PAGE)?;
-        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0))?;
         let indexes: Vec<u64> = found.iter().map(|(index, _)| u64::try_from(*index).unwrap_or(0)).collect();
+        let covers = indexes.last().map_or(0, |index| index + 1);
+        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0), covers)?;
         let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
         Ok(Json(ReceiptPage {
             cursor: found.last().map_or(from, |(index, _)| index + 1),
@@ -248,7 +251,7 @@ async fn receipts(
 }
 
 /// Proofs near each other have most hashes in common: each is sent once.
-fn shared_hashes(proofs: Vec<Vec<Sha256>>) -> (Vec<Sha256>, Vec<Vec<usize>>) {
+pub(super) fn shared_hashes(proofs: Vec<Vec<Sha256>>) -> (Vec<Sha256>, Vec<Vec<usize>>) {
     let mut places: BTreeMap<Sha256, usize> = BTreeMap::new();
     let mut hashes = Vec::new();
     let mut place = |hash: Sha256| {
@@ -259,6 +262,13 @@ fn shared_hashes(proofs: Vec<Vec<Sha256>>) -> (Vec<Sha256>, Vec<Vec<usize>>) {
     };
     let paths = proofs.into_iter().map(|proof| proof.into_iter().map(&mut place).collect()).collect();
     (hashes, paths)
+}
+
+/// What came by hand, newest first: who brought which package, and what was in it.
+#[utoipa::path(get, path = "/api/v1/carried", responses((status = 200, body = [Carried])))]
+async fn brought(app: Data<App>, actor: Actor) -> Result<Json<Vec<Carried>>> {
+    actor.require(Permission::ReadVisits)?;
+    app.into_inner().read(carried::list).await.map(Json)
 }
 
 /// A proof that the record is in the log, for anybody to check offline: C2SP tlog-proof, its extra data

@@ -1,5 +1,7 @@
 //! Whether a record is taken as it is or set aside: signature, chain, schema and enrolment only.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::VerifyingKey;
 use endcheck_protocol::canonical::{self, CanonicalError};
 use endcheck_protocol::digest::Sha256;
@@ -7,6 +9,9 @@ use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
 use endcheck_protocol::ids::DeviceId;
 use endcheck_protocol::record::{Record, SCHEMA};
 use endcheck_protocol::sync::Quarantine;
+
+use crate::accounts::{self, EnrolledDevice};
+use crate::db::Conn;
 
 /// An envelope and what became of it.
 #[derive(Debug)]
@@ -30,6 +35,36 @@ pub(super) fn judge(
         judged.quarantine = Some(quarantine);
     }
     judged
+}
+
+/// Sorts envelopes by the device that made them, where that is one of ours and its signature holds; and how
+/// many are left.
+pub(super) fn signed_by_ours(
+    conn: &mut Conn,
+    org: &str,
+    envelopes: Vec<Vec<u8>>,
+) -> (BTreeMap<DeviceId, Vec<Vec<u8>>>, u64) {
+    let mut devices: BTreeMap<DeviceId, Option<EnrolledDevice>> = BTreeMap::new();
+    let (mut sorted, mut left) = (BTreeMap::<DeviceId, Vec<Vec<u8>>>::new(), 0);
+    for bytes in envelopes {
+        let named = Envelope::read(&bytes, RECORD_TYPE)
+            .ok()
+            .and_then(|envelope| canonical::read::<Record>(&envelope.payload).ok())
+            .map(|record| record.device);
+        let held = named.filter(|device| {
+            let enrolled =
+                devices.entry(device.clone()).or_insert_with(|| accounts::enrolled_device(conn, device).ok());
+            enrolled.as_ref().is_some_and(|enrolled| {
+                let key_of = |keyid: &Sha256| enrolled.key(keyid);
+                judge(&bytes, device, org, key_of).quarantine.is_none()
+            })
+        });
+        match held {
+            Some(device) => sorted.entry(device).or_default().push(bytes),
+            None => left += 1,
+        }
+    }
+    (sorted, left)
 }
 
 fn walk(

@@ -4,6 +4,7 @@
 //! Acceptance looks at signature, chain, schema and enrolment only. Whatever else is odd becomes a
 //! finding; bytes that a device signed are never turned away.
 
+mod carried;
 mod chain;
 mod examine;
 mod findings;
@@ -21,12 +22,13 @@ mod thumbnail;
 mod tracks;
 mod watch;
 
+pub use carried::{Report as CarriedReport, take_in_folder};
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
 pub use http::{ApiDoc, RECORDS_PATH, routes};
-pub use redact::{DerivedFile, derived_of};
 pub use observe::TravelLimits;
+pub use redact::{DerivedFile, derived_of};
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredEnvelope, StoredFile, StoredReceipt, StoredRecord};
 

@@ -443,6 +443,35 @@ pub(super) fn receipts(
         .load(conn)?)
 }
 
+/// How far the files with these sealed bytes have come.
+pub(super) fn states_of(conn: &mut Conn, sealed: &Sha256) -> Result<Vec<FileState>> {
+    let rows: Vec<FileRow> = evidence_files::table
+        .filter(evidence_files::sealed_sha256.eq(sealed))
+        .select(FileRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| StoredFile::from(row).state).collect())
+}
+
+/// The device's records that name these sealed files.
+pub(super) fn records_naming(conn: &mut Conn, device: &DeviceId, sealed: &[Sha256]) -> Result<Vec<Sha256>> {
+    Ok(evidence_files::table
+        .filter(evidence_files::device_id.eq(device).and(evidence_files::sealed_sha256.eq_any(sealed)))
+        .select(evidence_files::record_hash)
+        .load(conn)?)
+}
+
+/// Receipts of the device about these records, with their positions in the log.
+pub(super) fn receipts_for(
+    conn: &mut Conn,
+    device: &DeviceId,
+    records: &[Sha256],
+) -> Result<Vec<(i64, String)>> {
+    Ok(receipts::table
+        .filter(receipts::device_id.eq(device).and(receipts::record_hash.eq_any(records)))
+        .select((receipts::log_index, receipts::envelope))
+        .load(conn)?)
+}
+
 /// The sealed hashes of every file that is awaited.
 pub(super) fn all_awaited(conn: &mut Conn) -> Result<Vec<Sha256>> {
     Ok(evidence_files::table

@@ -71,7 +71,7 @@ struct Verify<'a> {
 
 /// How to verify the bag with tools that others wrote.
 pub(super) fn verify(facts: &Facts<'_>) -> Result<String> {
-    let policy = log::policy_text(&facts.app.keys);
+    let policy = log::policy_text(facts.app);
     let word = |line: &str, at: usize| {
         policy
             .lines()

@@ -69,7 +69,7 @@ pub(super) fn bag(
     }
     payload.add(format::LEDGER, ledger_lines(&ledger)?);
     payload.add("data/findings.json", pretty(&findings(&ledger))?);
-    payload.add("data/log/policy", log::policy_text(&app.keys));
+    payload.add("data/log/policy", log::policy_text(app));
     payload.add("data/log/checkpoint", log::checkpoint_at(conn, &app.keys.log, log_size)?);
     payload.add(format::ANCHORS, pretty(&anchors(conn, &envelopes, log_size)?)?);
     if let Some(hash) = visits::checklist_hash(conn, &visit.id)? {

@@ -121,7 +121,7 @@ pub fn prepare(
         Ok(log::head(conn)?.size)
     })?;
     let log_size = match command.as_of {
-        None => log_size,
+        None => log::await_cosigned(conn, &app.witnesses, log_size)?,
         Some(wanted) if (1..=log_size).contains(&wanted) => wanted,
         Some(wanted) => {
             let reason = format!("the log has {log_size} entries, so there is no state of {wanted}");
@@ -158,7 +158,7 @@ pub fn prepare(
         )?;
         Ok(logged)
     })?;
-    let size = u64::try_from(index).unwrap_or(0) + 1;
+    let size = log::await_cosigned(conn, &app.witnesses, u64::try_from(index).unwrap_or(0) + 1)?;
     let proof = log::proofs_at(conn, &app.keys.log, &[index], size)?.pop();
     let proof = proof.ok_or_else(|| Error::Internal(anyhow::anyhow!("the export has no proof")))?;
     Ok(Prepared { bag: bag.proved(proof.text()), recipients, sha256, log_size })

@@ -2,20 +2,27 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
 use endcheck_protocol::envelope::{fingerprint, public_key_to_base64};
 use endcheck_protocol::tlog::{Tile, TileKind};
 
 use super::store;
+use super::witnesses::WitnessStatus;
+use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::keys::Keys;
 use crate::resource::resource;
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(paths(witnesses))]
+pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/log/checkpoint").get(checkpoint))
         .service(resource("/log/policy").get(policy))
+        .service(resource("/api/v1/log/witnesses").get(witnesses))
         .service(resource("/log/tile/{path:.*}").get(tile));
 }
 
@@ -30,15 +37,27 @@ async fn checkpoint(app: Data<App>) -> Result<HttpResponse> {
 /// The keys of this server as a C2SP tlog-policy: to be compared with what the authority published in
 /// another way before anybody relies on it.
 async fn policy(app: Data<App>) -> HttpResponse {
-    text(policy_text(&app.keys))
+    text(policy_text(&app))
 }
 
 /// The policy's text.
-pub fn policy_text(keys: &Keys) -> String {
-    let authority = keys.authority.verifying_key();
+pub fn policy_text(app: &App) -> String {
+    let authority = app.keys.authority.verifying_key();
     let name: String = fingerprint(&authority).as_str().chars().take(16).collect();
-    let log = keys.log.verifier();
-    format!("log {log}\nauthority {name} {}\nquorum none\n", public_key_to_base64(&authority))
+    let log = app.keys.log.verifier();
+    let witnesses = app.witnesses.policy();
+    format!("log {log}\nauthority {name} {}\n{witnesses}", public_key_to_base64(&authority))
+}
+
+/// How the witnesses of the log fare.
+#[utoipa::path(get, path = "/api/v1/log/witnesses", responses((status = 200, body = [WitnessStatus])))]
+async fn witnesses(app: Data<App>, actor: Actor) -> Result<Json<Vec<WitnessStatus>>> {
+    if !actor.may(Permission::ReadVisits) {
+        actor.require(Permission::ManageAccounts)?;
+    }
+    let app = app.into_inner();
+    let shared = app.clone();
+    app.read(move |conn| shared.witnesses.status(conn)).await.map(Json)
 }
 
 fn text(body: String) -> HttpResponse {

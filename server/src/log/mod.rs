@@ -7,6 +7,10 @@
 mod http;
 mod store;
 mod tree;
+mod witnesses;
+
+use endcheck_protocol::carry::LogGrowth;
+use std::time::{Duration, Instant};
 
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{CompactRange, TILE_WIDTH, leaf_hash};
@@ -19,8 +23,9 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 
 pub use endcheck_protocol::tlog::EntryKind;
-pub use http::{policy_text, routes};
+pub use http::{ApiDoc, policy_text, routes};
 pub use tree::{consistency, prove, root_at};
+pub use witnesses::{Witnesses, start as start_witnesses};
 
 /// Where an entry stands, and the salt that opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,26 +110,60 @@ pub fn head(conn: &mut Conn) -> Result<Anchor> {
     Ok(Anchor { size, root: range.root() })
 }
 
-/// The present checkpoint, signed.
+/// The present checkpoint, signed, with the cosignatures that it has.
 ///
 /// # Errors
 /// When the database fails.
 pub fn checkpoint(conn: &mut Conn, signer: &LogSigner) -> Result<String> {
-    let Anchor { size, root } = head(conn)?;
-    Ok(Checkpoint::signed(size, root, signer))
+    let head = head(conn)?;
+    cosigned(conn, signer, &head)
 }
 
-/// The present size and checkpoint, and that it continues the log of `known` entries.
+/// The checkpoint of a state of the log with the cosignatures that it has.
+fn cosigned(conn: &mut Conn, signer: &LogSigner, Anchor { size, root }: &Anchor) -> Result<String> {
+    let lines = witnesses::lines(conn, *size, root)?;
+    Ok(Checkpoint::signed(*size, root.clone(), signer) + &lines)
+}
+
+/// The newest cosigned state of at least `covers` entries; the present one where there is none.
+fn best(conn: &mut Conn, covers: u64) -> Result<Anchor> {
+    let head = head(conn)?;
+    match witnesses::best_size(conn, covers, head.size)? {
+        Some(size) => Ok(Anchor { size, root: root_at(conn, size)? }),
+        None => Ok(head),
+    }
+}
+
+/// A checkpoint of at least `covers` entries, cosigned where there is one; its size, and that it continues
+/// the log of `known` entries.
 ///
 /// # Errors
 /// When the database fails.
-pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64) -> Result<(u64, LogState)> {
-    let head = head(conn)?;
-    let consistency = if known <= head.size { consistency(conn, known, head.size)? } else { Vec::new() };
-    Ok((head.size, LogState { checkpoint: Checkpoint::signed(head.size, head.root, signer), consistency }))
+pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64, covers: u64) -> Result<(u64, LogState)> {
+    let best = best(conn, known.max(covers))?;
+    let consistency = if known <= best.size { consistency(conn, known, best.size)? } else { Vec::new() };
+    Ok((best.size, LogState { checkpoint: cosigned(conn, signer, &best)?, consistency }))
 }
 
-/// A proof that the entry at `index` is in the log, with what opens it.
+/// Entries that the growth of the log is told for at most: 64 bytes for each.
+const MAX_GROWTH: u64 = 1 << 16;
+
+/// How the log grew from one size to another; `None` where that is by too much.
+///
+/// # Errors
+/// When the log is shorter or the database fails.
+pub fn growth(conn: &mut Conn, from: u64, to: u64) -> Result<Option<LogGrowth>> {
+    if from > to || to - from > MAX_GROWTH {
+        return Ok(None);
+    }
+    let bound = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
+    let roots = tree::compact_range(conn, from)?.roots().to_vec();
+    let leaves = store::hashes(conn, 0, bound(from), bound(to))?;
+    Ok(Some(LogGrowth { size: from, roots, leaves }))
+}
+
+/// A proof that the entry at `index` is in the log, with what opens it: against the newest cosigned
+/// checkpoint that covers it, else the present one.
 ///
 /// # Errors
 /// When there is no such entry or the database fails.
@@ -134,9 +173,9 @@ pub fn proof(conn: &mut Conn, signer: &LogSigner, index: i64) -> Result<TlogProo
     let opening = Opening { entry, salt, subject };
     let extra = endcheck_protocol::canonical::write(&opening).map_err(|e| Error::Internal(e.into()))?;
     let index = u64::try_from(index).unwrap_or(0);
-    let Anchor { size, root } = head(conn)?;
-    let hashes = prove(conn, &[index], size)?.pop().unwrap_or_default();
-    let checkpoint = Checkpoint::signed(size, root, signer);
+    let best = best(conn, index + 1)?;
+    let hashes = prove(conn, &[index], best.size)?.pop().unwrap_or_default();
+    let checkpoint = cosigned(conn, signer, &best)?;
     Ok(TlogProof { extra: Some(extra), index, hashes, checkpoint })
 }
 
@@ -160,13 +199,37 @@ pub fn proofs_at(conn: &mut Conn, signer: &LogSigner, indexes: &[i64], size: u64
     Ok(proofs)
 }
 
-/// The checkpoint of the first `size` entries, signed.
+/// The checkpoint of the first `size` entries, signed, with the cosignatures that it has.
 ///
 /// # Errors
 /// When the log has fewer or the database fails.
 pub fn checkpoint_at(conn: &mut Conn, signer: &LogSigner, size: u64) -> Result<String> {
-    Ok(Checkpoint::signed(size, root_at(conn, size)?, signer))
+    let root = root_at(conn, size)?;
+    cosigned(conn, signer, &Anchor { size, root })
 }
+
+/// The size of a checkpoint over at least `least` entries that witnesses cosigned, as soon as there is one;
+/// without witnesses, or when none answers in time, `least` itself. Blocks.
+///
+/// # Errors
+/// When the database fails.
+pub fn await_cosigned(conn: &mut Conn, witnesses: &Witnesses, least: u64) -> Result<u64> {
+    if witnesses.is_none() {
+        return Ok(least);
+    }
+    let begun = Instant::now();
+    loop {
+        let newest = head(conn)?.size;
+        match witnesses::best_size(conn, least, newest)? {
+            Some(size) => return Ok(size),
+            None if begun.elapsed() > COSIGNING_WAIT => return Ok(least),
+            None => std::thread::sleep(COSIGNING_WAIT / 100),
+        }
+    }
+}
+
+/// How long an export waits for the witnesses.
+const COSIGNING_WAIT: Duration = Duration::from_secs(10);
 
 /// The entry at `index`, as its bytes, which anybody may see.
 ///

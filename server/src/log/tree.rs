@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::merkle::{self, TILE_WIDTH, Tiles, TreeError};
+use endcheck_protocol::merkle::{self, CompactRange, TILE_WIDTH, Tiles, TreeError};
 
 use super::store;
 use crate::db::Conn;
@@ -51,6 +51,14 @@ fn with<T>(
 /// When the log is shorter or the database fails.
 pub fn root_at(conn: &mut Conn, size: u64) -> Result<Sha256> {
     with(conn, |tiles| merkle::root(tiles, size))
+}
+
+/// What appends to the log of `size` entries need to know of it.
+///
+/// # Errors
+/// When the log is shorter or the database fails.
+pub fn compact_range(conn: &mut Conn, size: u64) -> Result<CompactRange> {
+    with(conn, |tiles| merkle::compact_range(tiles, size))
 }
 
 /// For each entry, the hashes that lead from it to the root over `size` entries.

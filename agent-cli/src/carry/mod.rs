@@ -1,0 +1,180 @@
+//! Carrying by hand, where there is no network or the device will not come back to one: a sealed package for
+//! a stick, and the receipts that come back on it.
+//!
+//! What is written can be opened by headquarters and the escrow officer alone, and tells a finder no more
+//! than how many parts there are and how large. Nothing on the device is removed by writing it; that is
+//! what receipts are for, by the same rules as over the network.
+
+mod receipts;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use endcheck_protocol::carry::{
+    MANIFEST_FILE, PACKAGE_FILE, PACKAGE_SCHEMA, PACKAGE_TYPE, Package, manifest, package_folder, part_name,
+    read_manifest,
+};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope;
+use endcheck_protocol::sync::{Operation, SyncHead, plan};
+use serde::Serialize;
+use sha2::Digest as _;
+
+pub use receipts::{TakenIn, take_in};
+
+use crate::seal;
+use crate::session::Session;
+
+/// As over the network.
+const ZSTD_LEVEL: i32 = 12;
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub struct Written {
+    /// The package's own folder on the stick.
+    pub folder: PathBuf,
+    pub records: u64,
+    pub files: u64,
+    /// Files that were there already, whole.
+    pub files_there: u64,
+    /// Sealed bytes written now.
+    pub bytes: u64,
+}
+
+/// Writes what headquarters has not confirmed into a package on `stick`. May be repeated: what is there and
+/// whole is left as it is, and nothing is removed from either side.
+///
+/// # Errors
+/// When the stick cannot be written or a sealed copy not be read.
+pub fn write(session: &mut Session<'_>, stick: &Path) -> anyhow::Result<Written> {
+    let key = &session.identity.sign_in_key;
+    let folder = stick.join(package_folder(&envelope::fingerprint(&key.verifying_key())));
+    let cannot = || format!("{} cannot be written", folder.display());
+    fs::create_dir_all(&folder).with_context(cannot)?;
+    let mut written = Written { folder: folder.clone(), records: 0, files: 0, files_there: 0, bytes: 0 };
+    let mut parts: BTreeSet<Sha256> = BTreeSet::new();
+
+    let records = session.store.unsent_records()?;
+    for operation in plan(&records, &[], &nothing_known(session)) {
+        let Operation::SendRecords(hashes) = operation else { continue };
+        let mut envelopes = Vec::new();
+        for hash in &hashes {
+            envelopes.push(session.store.envelope(hash)?);
+        }
+        let sealed = seal_batch(&envelopes, &session.identity.certificate.recipients, &folder)?;
+        written.records += u64::try_from(hashes.len())?;
+        written.bytes += sealed.sealed_size_bytes;
+        parts.insert(sealed.sealed_sha256);
+    }
+    let sealed_folder = session.store.sealed_folder();
+    for waiting in session.store.waiting_files()? {
+        if waiting.set_aside {
+            continue;
+        }
+        let sealed = waiting.file.sealed_sha256;
+        if is_whole(&folder.join(part_name(&sealed)), &sealed) {
+            written.files_there += 1;
+        } else {
+            written.bytes += copy(&seal::path(&sealed_folder, &sealed), &folder, &sealed)?;
+            written.files += 1;
+        }
+        parts.insert(sealed);
+    }
+    // What an earlier run wrote stays part of the package as long as it is whole.
+    let before = fs::read_to_string(folder.join(MANIFEST_FILE)).unwrap_or_default();
+    for part in read_manifest(&before).unwrap_or_default() {
+        if !parts.contains(&part) && is_whole(&folder.join(part_name(&part)), &part) {
+            parts.insert(part);
+        }
+    }
+    let list = manifest(&parts.into_iter().collect::<Vec<_>>());
+    let package = Package {
+        schema: PACKAGE_SCHEMA.to_owned(),
+        manifest: Sha256::of(list.as_bytes()),
+        log_size: session.store.checkpoint()?.map_or(0, |held| held.size),
+    };
+    let signed = envelope::sign(PACKAGE_TYPE, &package, &session.identity.sign_in_key)?;
+    write_durably(&folder, MANIFEST_FILE, list.as_bytes()).with_context(cannot)?;
+    write_durably(&folder, PACKAGE_FILE, &signed).with_context(cannot)?;
+    Ok(written)
+}
+
+/// A head of nothing: all that is unsent is to be written.
+fn nothing_known(session: &Session<'_>) -> SyncHead {
+    SyncHead {
+        server_at: session.environment.now().device_at,
+        records_held: 0,
+        newest: None,
+        awaited: Vec::new(),
+        unreadable: Vec::new(),
+        uploads: Vec::new(),
+        log: endcheck_protocol::sync::LogState::default(),
+    }
+}
+
+/// Seals envelopes as one file: a line each, packed with zstd, in age.
+fn seal_batch(
+    envelopes: &[Vec<u8>],
+    recipients: &[String],
+    folder: &Path,
+) -> anyhow::Result<seal::SealedFile> {
+    let mut lines = Vec::new();
+    for envelope in envelopes {
+        lines.extend_from_slice(envelope);
+        lines.push(b'\n');
+    }
+    let packed = zstd::bulk::compress(&lines, ZSTD_LEVEL).context("the records cannot be packed")?;
+    seal::seal(&mut packed.as_slice(), &seal::recipients(recipients)?, folder, u64::MAX)
+}
+
+/// Whether the file is there with that content.
+fn is_whole(path: &Path, expected: &Sha256) -> bool {
+    let hashed = || {
+        let mut file = File::open(path)?;
+        let mut hash = sha2::Sha256::new();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return std::io::Result::Ok(Sha256::from_hasher(hash)),
+                read => hash.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    };
+    hashed().is_ok_and(|found| found == *expected)
+}
+
+/// Copies a sealed copy as a part; its size.
+fn copy(from: &Path, folder: &Path, sealed: &Sha256) -> anyhow::Result<u64> {
+    let name = part_name(sealed);
+    let part = folder.join(format!("{name}.part"));
+    let copied = (|| {
+        let mut source =
+            File::open(from).with_context(|| format!("the sealed copy {} cannot be read", from.display()))?;
+        let mut target = File::create(&part)?;
+        let size_bytes = std::io::copy(&mut source, &mut target)?;
+        target.sync_all()?;
+        anyhow::ensure!(is_whole(&part, sealed), "the sealed copy {} is damaged", from.display());
+        fs::rename(&part, folder.join(&name))?;
+        File::open(folder)?.sync_all()?;
+        Ok(size_bytes)
+    })();
+    if copied.is_err() {
+        // A stick that is full keeps what was whole; the rest goes on another one.
+        fs::remove_file(&part).unwrap_or_default();
+    }
+    copied.with_context(|| format!("{name} cannot be written into {}", folder.display()))
+}
+
+/// Writes a file so that it is either as before or whole and new.
+fn write_durably(folder: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
+    let part = folder.join(format!("{name}.part"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&part)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&part, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}

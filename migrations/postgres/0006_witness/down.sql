@@ -1,0 +1,2 @@
+drop table carried_packages;
+drop table log_cosignatures;
