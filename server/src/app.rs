@@ -37,6 +37,8 @@ pub struct App {
     pub uploads: Arc<Uploads>,
     /// Wakes the examiner when a file was stored.
     pub examiner: tokio::sync::Notify,
+    /// The hashes of the photos held, as far as this server has read them.
+    pub pictures: evidence::Pictures,
 }
 
 impl App {
@@ -76,6 +78,7 @@ impl App {
             sessions: accounts::VerifiedTokens::default(),
             uploads,
             examiner: tokio::sync::Notify::new(),
+            pictures: evidence::Pictures::default(),
             config,
         });
         app.take_completed_uploads();

@@ -24,6 +24,8 @@ mod migrations;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod refusals;

@@ -12,14 +12,15 @@ mod http;
 mod intake;
 mod judge;
 mod observe;
+mod pictures;
 mod settle;
 mod store;
-mod thumbnail;
 
 pub use chain::{ChainGap, gaps};
 pub use examine::examine_due;
 pub use findings::{Finding, Weight};
 pub use http::{ApiDoc, RECORDS_PATH, routes};
+pub use pictures::Pictures;
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredFile, StoredRecord};
 
