@@ -10,6 +10,8 @@ use super::symmetry::Symmetry;
 /// Both hashes within so many bits: the two pictures look alike.
 pub const LOOKS_ALIKE_BITS: u32 = 10;
 
+/// Divides into both of the following, so that the whole plane is averaged only once.
+const SHARED_SIDE: usize = 288;
 /// Divides into 9 and 8 cells either way, so that the plane can be turned first.
 const DIFFERENCE_SIDE: usize = 72;
 const COSINE_SIDE: usize = 32;
@@ -24,6 +26,7 @@ pub struct Coarse {
 
 /// The hashes in each orientation, in the order of [`Symmetry::ALL`].
 pub(super) fn hashes(plane: &Plane) -> [Coarse; 8] {
+    let plane = plane.averaged(SHARED_SIDE, SHARED_SIDE);
     let differences = plane.averaged(DIFFERENCE_SIDE, DIFFERENCE_SIDE);
     let cosines = plane.averaged(COSINE_SIDE, COSINE_SIDE);
     Symmetry::ALL.map(|symmetry| Coarse {

@@ -129,6 +129,9 @@ mod tests {
         assert_ne!(of(&[HEAD, b"\xFF\xDB\0\x03\x01", FRAME, SCAN, END]), plain, "a table");
         assert_ne!(of(&[HEAD, b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x01", FRAME, SCAN, END]), plain, "colours");
         assert_ne!(of(&[HEAD, FRAME, SCAN, SCAN, END]), plain, "a second scan");
+        let long = [SCAN, &[7; 1_000], b"\xFF\0", &[8; 500]].concat();
+        assert_eq!(of(&[HEAD, FRAME, &long, END, SCAN]), of(&[HEAD, FRAME, &long]), "a long scan to its end");
+        assert_ne!(of(&[HEAD, FRAME, &long, &[8], END]), of(&[HEAD, FRAME, &long]), "and its last byte");
         assert_eq!(of(&[HEAD, FRAME, END]), None, "no picture data");
         for cut in 0..FRAME.len() {
             assert_eq!(of(&[HEAD, &FRAME[..cut]]), None, "cut at {cut}");

@@ -22,11 +22,21 @@ impl Segment<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Segments<'a> {
     rest: &'a [u8],
+    head_only: bool,
 }
+
+const SCAN: u8 = 0xDA;
+/// How much is searched for a marker at a time.
+const STRIDE: usize = 64;
 
 impl<'a> Segments<'a> {
     pub fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes.get(2..).unwrap_or_default() }
+        Self { rest: bytes.get(2..).unwrap_or_default(), head_only: false }
+    }
+
+    /// Only what stands before the first scan, which is long.
+    pub fn before_scan(bytes: &'a [u8]) -> Self {
+        Self { head_only: true, ..Self::of(bytes) }
     }
 }
 
@@ -50,7 +60,11 @@ impl<'a> Iterator for Segments<'a> {
             let (length, _) = after.split_first_chunk::<2>()?;
             let (segment, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
             let body = segment.get(2..)?;
-            let end = if *marker == 0xDA { scan_end(after) } else { 0 };
+            let end = match *marker {
+                SCAN if self.head_only => return None,
+                SCAN => scan_end(after),
+                _ => 0,
+            };
             let (scan, after) = after.split_at_checked(end)?;
             self.rest = after;
             return Some(Segment { marker: *marker, body, scan });
@@ -61,8 +75,14 @@ impl<'a> Iterator for Segments<'a> {
 /// Where the entropy-coded data ends: at a marker that is neither a stuffed byte nor a restart.
 fn scan_end(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xFF)) {
-        at += found;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        // Looking for a byte in a whole stride is fast; where in it is asked only when it is there.
+        let stride = rest.get(..STRIDE).unwrap_or(rest);
+        if !stride.contains(&0xFF) {
+            at += stride.len();
+            continue;
+        }
+        at += stride.iter().take_while(|byte| **byte != 0xFF).count();
         match bytes.get(at + 1) {
             Some(0x00 | 0xD0..=0xD7) => at += 2,
             Some(0xFF) => at += 1,

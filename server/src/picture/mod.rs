@@ -111,7 +111,7 @@ fn look(bytes: &[u8], facts: &PhotoFacts, embedded: Option<&[u8]>) -> Result<Pix
 
 /// The thumbnail in the metadata; it is as hostile as the rest, and gets the same budget.
 fn embedded_plane(jpeg: &[u8]) -> Option<Plane> {
-    let frame = jpeg::Segments::of(jpeg).find_map(|segment| segment.frame_size())?;
+    let frame = jpeg::Segments::before_scan(jpeg).find_map(|segment| segment.frame_size())?;
     let sides = [frame.0, frame.1];
     if sides.iter().any(|side| !(16..=MAX_PREVIEW_SIDE).contains(side)) {
         return None;

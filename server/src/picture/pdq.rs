@@ -75,15 +75,14 @@ pub(super) fn hashes(plane: &Plane) -> ([Pdq; 8], u8) {
 /// width and by where it takes the points; this does not lean, so that a picture and its mirror image give the same
 /// hash, and stays as near to the published hashes.
 fn reduced(plane: &Plane) -> Plane {
-    let smooth = |plane: &Plane| {
+    let along_rows = |plane: &Plane| {
         // The box is a 128th of the side, rounded up; an even one leans one way first and the other way then.
         let side = plane.width().div_ceil(2 * POINTS);
         let (less, more) = (side.saturating_sub(1) / 2, side / 2);
-        plane.rows_smoothed(less, more).rows_smoothed(more, less)
+        plane.rows_smoothed(less, more).rows_smoothed(more, less).rows_sampled(POINTS)
     };
-    // Along rows and along columns: the order makes no difference, so that turning once is enough.
-    let smoothed = smooth(&smooth(plane).transposed());
-    smoothed.rows_sampled(POINTS).transposed().rows_sampled(POINTS)
+    // Rows and columns do not depend on each other, so that only the points of each row go on to the columns.
+    along_rows(&along_rows(plane).transposed()).transposed()
 }
 
 /// How much changes from point to point, in parts of 100.

@@ -169,7 +169,7 @@ fn untouched_photos_are_hardly_taken_for_each_other() {
     for (name, likeness) in &thumbnails {
         println!("thumbnail of {name}: {} bits, spot {:.0}", likeness.distance, likeness.spot);
     }
-    // A photo cropped by its publisher with GIMP, whose thumbnail shows more.
+    // A sample for programmers: it shows leaves, its thumbnail the castle of the photo that it was made from.
     let differ: Vec<&str> = thumbnails
         .iter()
         .filter(|(_, likeness)| likeness.distance >= 23 || likeness.spot >= 40.0)

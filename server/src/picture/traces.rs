@@ -49,7 +49,8 @@ pub(super) fn find(
     }
     let names = [software.map(str::to_owned), creator];
     traces.program = names.into_iter().flatten().find(|name| is_program(name, camera));
-    traces.photoshop = is_jpeg && Segments::of(bytes).any(|one| one.marker == 0xED && is_photoshop(one.body));
+    traces.photoshop =
+        is_jpeg && Segments::before_scan(bytes).any(|one| one.marker == 0xED && is_photoshop(one.body));
     traces
 }
 
