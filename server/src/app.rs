@@ -39,6 +39,8 @@ pub struct App {
     pub witnesses: log::Witnesses,
     /// Wakes the examiner when a file was stored.
     pub examiner: tokio::sync::Notify,
+    /// The hashes of the photos held, as far as this server has read them.
+    pub pictures: evidence::Pictures,
 }
 
 impl App {
@@ -79,6 +81,7 @@ impl App {
             uploads,
             witnesses: log::Witnesses::new(&config.witness)?,
             examiner: tokio::sync::Notify::new(),
+            pictures: evidence::Pictures::default(),
             config,
         });
         app.take_completed_uploads();

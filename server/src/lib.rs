@@ -28,6 +28,7 @@ pub mod listing;
 pub mod log;
 pub mod pages;
 pub mod parties;
+pub mod picture;
 pub mod resource;
 pub mod reviews;
 pub mod rows;

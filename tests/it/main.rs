@@ -30,6 +30,8 @@ mod observe;
 #[cfg(test)]
 mod office;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod refusals;

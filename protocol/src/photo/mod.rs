@@ -206,6 +206,24 @@ pub fn read(bytes: &[u8]) -> Result<PhotoFacts, PhotoRefusal> {
     Ok(facts)
 }
 
+/// The metadata blocks of a photo as they stand in the file, at most a few of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata<'a> {
+    /// TIFF blocks, in file order.
+    pub exif: Vec<&'a [u8]>,
+    /// XMP packets that are not packed, in file order.
+    pub xmp: Vec<&'a [u8]>,
+}
+
+/// Finds the metadata blocks of `bytes`, a whole file; nothing in them is read.
+///
+/// # Errors
+/// As [`read`].
+pub fn metadata(bytes: &[u8]) -> Result<Metadata<'_>, PhotoRefusal> {
+    let container = container::walk(bytes, sniff::sniff(bytes)?)?;
+    Ok(Metadata { exif: container.exif, xmp: container.xmp })
+}
+
 impl PhotoFacts {
     fn take(&mut self, block: Block, flags: &mut Vec<PhotoFlag>) {
         flags.extend(block.flags);

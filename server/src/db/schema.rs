@@ -328,6 +328,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    photo_hashes (record_hash) {
+        record_hash -> Text,
+        position -> BigInt,
+        sha256 -> Text,
+        picture_sha256 -> Nullable<Text>,
+        pdq -> Nullable<Text>,
+        pdq_quality -> Nullable<BigInt>,
+        dhash -> Nullable<Text>,
+        phash -> Nullable<Text>,
+        method -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     uploads (id) {
         id -> Text,
         owner -> Text,
@@ -581,6 +596,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     counters,
     records,
     evidence_files,
+    photo_hashes,
     uploads,
     receipts,
     findings,

@@ -13,11 +13,12 @@ use serde_json::json;
 
 use super::findings::{self, EXACT, NewFinding, Subject, Weight};
 use super::flags;
+use super::pictures::{self, Print};
 use super::store::{self, StoredFile};
-use super::thumbnail::{self, NoThumbnail};
 use super::tracks;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::picture::{self, NoPixels};
 
 const METHOD: &str = "examine-1";
 /// Photos larger than this are stored but not looked into, in bytes.
@@ -32,6 +33,9 @@ const LARGEST_BYTES: u64 = 64 * 1024 * 1024;
 /// When the database fails; what was examined until then is kept.
 pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
     let mut examined = 0;
+    if app.pictures.looks_back() {
+        look_back(app).await?;
+    }
     loop {
         let batch = app.read(|conn| store::unexamined(conn, 20)).await?;
         if batch.is_empty() {
@@ -44,7 +48,7 @@ pub async fn examine_due(app: &Arc<App>) -> Result<usize> {
                 Err(error) => {
                     tracing::error!(record = %file.record, error = format!("{error:#}"), "a file was not examined");
                     let unchecked = not_checked("Headquarters failed to look into the file.".to_owned());
-                    let nothing = Examined { facts: None, thumbnail: None, findings: vec![unchecked] };
+                    let nothing = Examined { findings: vec![unchecked], ..Examined::default() };
                     keep(app, &file, nothing, None, app.clock.now()).await?;
                 }
             }
@@ -60,18 +64,40 @@ async fn look(app: &Arc<App>, file: &StoredFile) -> Result<()> {
     examine(app, file).await
 }
 
+/// Examines photos again that an older version examined and kept no hashes of.
+async fn look_back(app: &Arc<App>) -> Result<()> {
+    let mut after: Option<Sha256> = None;
+    loop {
+        let from = after.take();
+        let batch = app.read(move |conn| pictures::without_hashes(conn, from.as_ref(), 20)).await?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        after = Some(last.record.clone());
+        for file in &batch {
+            if let Err(error) = examine(app, file).await {
+                tracing::error!(record = %file.record, error = format!("{error:#}"), "a photo has no hashes");
+            }
+        }
+    }
+}
+
 /// What an examination found.
+#[derive(Default)]
 struct Examined {
     facts: Option<PhotoFacts>,
     thumbnail: Option<Vec<u8>>,
     findings: Vec<NewFinding>,
+    /// To find the picture again; absent where the file is no photo.
+    print: Option<Print>,
 }
 
 async fn examine(app: &Arc<App>, file: &StoredFile) -> Result<()> {
     let content = app.files.read(&file.sha256, LARGEST_BYTES).await.map_err(|e| Error::Internal(e.into()))?;
     let record = file.record.clone();
+    let shared = Arc::clone(app);
     let declared = app
         .read(move |conn| {
+            // Most of what others kept is read here, so that little is left for the write to wait for.
+            shared.pictures.catch_up(conn)?;
             let stored = store::record(conn, &record)?;
             Ok(match stored.record.map(|record| record.act) {
                 Some(Act::Photo { facts, .. }) => Some(*facts),
@@ -86,11 +112,10 @@ async fn examine(app: &Arc<App>, file: &StoredFile) -> Result<()> {
         let examined = match (&declared, &content) {
             (Some(declared), Some(content)) => look_into(content, declared, now),
             (Some(_), None) => Examined {
-                facts: None,
-                thumbnail: None,
                 findings: vec![not_checked(format!("The photo is larger than {} MiB.", LARGEST_BYTES >> 20))],
+                ..Examined::default()
             },
-            (None, _) => Examined { facts: None, thumbnail: None, findings: Vec::new() },
+            (None, _) => Examined::default(),
         };
         let thumbnail = match &examined.thumbnail {
             None => None,
@@ -117,14 +142,19 @@ async fn keep(
     thumbnail: Option<Sha256>,
     now: Timestamp,
 ) -> Result<()> {
-    let (visit, device, record) = (file.visit.clone(), file.device.clone(), file.record.clone());
+    let file = file.clone();
+    let shared = Arc::clone(app);
     let facts = examined.facts.as_ref().and_then(|facts| serde_json::to_string(facts).ok());
     app.write(move |conn| {
-        let subject = Subject { visit: visit.as_ref(), device: &device, record: &record };
-        for finding in &examined.findings {
+        let subject = Subject { visit: file.visit.as_ref(), device: &file.device, record: &file.record };
+        let alike = match &examined.print {
+            Some(print) => pictures::take_in(conn, &shared.pictures, &file, print, now)?,
+            None => Vec::new(),
+        };
+        for finding in examined.findings.iter().chain(&alike) {
             findings::add(conn, subject, finding, now)?;
         }
-        store::set_examined(conn, &record, facts, thumbnail.as_ref(), now)
+        store::set_examined(conn, &file.record, facts, thumbnail.as_ref(), now)
     })
     .await
 }
@@ -135,8 +165,6 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
         Ok(facts) => facts,
         Err(refusal) => {
             return Examined {
-                facts: None,
-                thumbnail: None,
                 findings: vec![NewFinding {
                     signal: "photo-does-not-decode",
                     weight: Weight::Contradiction,
@@ -146,6 +174,7 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
                     explanations: "The agent that took it in is newer, or accepted what this server does not read.",
                     method: METHOD,
                 }],
+                ..Examined::default()
             };
         }
     };
@@ -162,11 +191,13 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
         });
     }
     findings.extend(flags::flagged(content, &facts, now));
-    let thumbnail =
-        match thumbnail::make(content, facts.format, (facts.width, facts.height), facts.orientation) {
-            Ok(jpeg) => Some(jpeg),
-            Err(NoThumbnail::Damaged(problem)) => {
-                findings.push(NewFinding {
+    let analysis = picture::analyse(content, &facts);
+    findings.extend(pictures::of_analysis(&facts, &analysis));
+    let digest = if analysis.is_telling() { analysis.digest } else { None };
+    let (thumbnail, hashes) = match analysis.pixels {
+        Ok(pixels) => (Some(pixels.thumbnail), pixels.hashes),
+        Err(NoPixels::Damaged(problem)) => {
+            findings.push(NewFinding {
                 signal: "pixels-do-not-decode",
                 weight: Weight::Look,
                 summary: format!("The photo is kept as signed, but its pixels do not decode: {problem}."),
@@ -175,14 +206,15 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
                 explanations: "The file was damaged in the camera or on its card, before it was taken in.",
                 method: METHOD,
             });
-                None
-            }
-            Err(other) => {
-                findings.push(not_checked(format!("{other}.")));
-                None
-            }
-        };
-    Examined { facts: Some(facts), thumbnail, findings }
+            (None, None)
+        }
+        Err(other) => {
+            findings.push(not_checked(format!("{other}.")));
+            (None, None)
+        }
+    };
+    let print = Print { facts: facts.clone(), digest, hashes };
+    Examined { facts: Some(facts), thumbnail, findings, print: Some(print) }
 }
 
 fn not_checked(why: String) -> NewFinding {

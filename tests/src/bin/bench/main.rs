@@ -1,12 +1,15 @@
 //! `make bench`: the figures that Endcheck is held to, each beside a peer or a limit of the same run.
 //!
-//! Arguments choose figures (`exif capture ingest list link log bundle`); none is all of them. Prints one table
-//! and writes `target/bench/results.json`. These are not tests: a missed goal is shown, not an error.
+//! Arguments choose figures (`exif capture ingest list link log bundle analysis duplicates`); none is all of
+//! them. Prints one table and writes `target/bench/results.json`. These are not tests: a missed goal is shown,
+//! not an error.
 
+mod analysis;
 mod bundle;
 mod capture;
 mod counter;
 mod device;
+mod duplicates;
 mod exif;
 mod ingest;
 mod link;
@@ -24,7 +27,7 @@ use table::Row;
 
 type Figure = fn() -> anyhow::Result<Vec<Row>>;
 
-const FIGURES: [(&str, Figure); 7] = [
+const FIGURES: [(&str, Figure); 9] = [
     ("exif", exif::run),
     ("capture", capture::run),
     ("ingest", ingest::run),
@@ -32,12 +35,19 @@ const FIGURES: [(&str, Figure); 7] = [
     ("link", link::run),
     ("log", log::run),
     ("bundle", bundle::run),
+    ("analysis", analysis::run),
+    ("duplicates", duplicates::run),
 ];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((exif::READER, files)) = arguments.split_first().map(|(verb, files)| (verb.as_str(), files)) {
         return exif::read_all(files);
+    }
+    if let Some((analysis::LOOKER, files)) =
+        arguments.split_first().map(|(verb, files)| (verb.as_str(), files))
+    {
+        return analysis::look_at_all(files);
     }
     if let Some(unknown) = arguments.iter().find(|name| !FIGURES.iter().any(|(known, _)| known == name)) {
         let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();

@@ -1,4 +1,5 @@
-//! Small pictures of photos, within a fixed budget of memory whatever the file claims.
+//! The one decoding of a photo that everything about its pixels shares, within a fixed budget of memory whatever
+//! the file claims.
 
 use std::io::Cursor;
 
@@ -8,13 +9,19 @@ use image::{DynamicImage, ImageReader, Limits};
 
 /// Longest side of a thumbnail, in pixels.
 const SIDE: u32 = 512;
+/// A JPEG is decoded at an eighth, a quarter or half its size if one side then still has so many pixels: a little
+/// less than [`SIDE`], so that 12 megapixels need only an eighth.
+const JPEG_SIDE: u16 = 480;
+/// Longest side of what all looks share, in pixels: just more than a JPEG decoded in this way has, unless it is long
+/// and narrow.
+const MAX_SIDE: u32 = 1024;
 /// The most that one decode may allocate, in bytes.
 const DECODE_LIMIT_BYTES: u64 = 160 * 1024 * 1024;
 const JPEG_QUALITY: u8 = 80;
 
-/// Why there is no small picture.
+/// Why pixels are not seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoThumbnail {
+pub enum NoPixels {
     /// Pixels of this format are not looked at; nothing is said about them.
     #[error("The pixels of {0} files are not decoded here: not checked")]
     NotChecked(&'static str),
@@ -24,49 +31,61 @@ pub(super) enum NoThumbnail {
     Damaged(String),
 }
 
-/// A JPEG of at most 512 pixels a side, turned upright by the EXIF orientation.
-pub(super) fn make(
+/// The picture with about a thousand pixels along its longer side, or fewer, as it is stored and not turned.
+///
+/// # Errors
+/// [`NoPixels`] where the format is not decoded here, the budget does not suffice, or the file is damaged.
+pub(super) fn scaled(
     bytes: &[u8],
     format: PhotoFormat,
     (width, height): (u32, u32),
-    orientation: Option<u8>,
-) -> Result<Vec<u8>, NoThumbnail> {
+) -> Result<DynamicImage, NoPixels> {
     let picture = match format {
         PhotoFormat::Jpeg => decode_jpeg(bytes, width, height)?,
         PhotoFormat::Png => decode(bytes, image::ImageFormat::Png, width, height)?,
         PhotoFormat::Webp => decode(bytes, image::ImageFormat::WebP, width, height)?,
         PhotoFormat::Tiff => decode(bytes, image::ImageFormat::Tiff, width, height)?,
-        PhotoFormat::Heic | PhotoFormat::Dng => return Err(NoThumbnail::NotChecked(format.name())),
+        PhotoFormat::Heic | PhotoFormat::Dng => return Err(NoPixels::NotChecked(format.name())),
     };
-    let mut small =
-        if picture.width().max(picture.height()) > SIDE { picture.thumbnail(SIDE, SIDE) } else { picture };
+    Ok(at_most(picture, MAX_SIDE))
+}
+
+fn at_most(picture: DynamicImage, side: u32) -> DynamicImage {
+    if picture.width().max(picture.height()) > side { picture.thumbnail(side, side) } else { picture }
+}
+
+/// A JPEG of at most 512 pixels a side, turned upright by the EXIF orientation.
+///
+/// # Errors
+/// [`NoPixels::Damaged`] where it cannot be encoded.
+pub(super) fn thumbnail(scaled: DynamicImage, orientation: Option<u8>) -> Result<Vec<u8>, NoPixels> {
+    let mut small = at_most(scaled, SIDE);
     if let Some(orientation) = orientation.and_then(image::metadata::Orientation::from_exif) {
         small.apply_orientation(orientation);
     }
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
         .encode_image(&small.to_rgb8())
-        .map_err(|e| NoThumbnail::Damaged(e.to_string()))?;
+        .map_err(|e| NoPixels::Damaged(e.to_string()))?;
     Ok(jpeg)
 }
 
 /// Decodes a JPEG scaled down while decoding, which spares most of the memory and the time.
-fn decode_jpeg(bytes: &[u8], width: u32, height: u32) -> Result<DynamicImage, NoThumbnail> {
-    let damaged = |e: jpeg_decoder::Error| NoThumbnail::Damaged(e.to_string());
+fn decode_jpeg(bytes: &[u8], width: u32, height: u32) -> Result<DynamicImage, NoPixels> {
+    let damaged = |e: jpeg_decoder::Error| NoPixels::Damaged(e.to_string());
     let mut decoder = jpeg_decoder::Decoder::new(Cursor::new(bytes));
     decoder.set_max_decoding_buffer_size(usize::try_from(DECODE_LIMIT_BYTES / 2).unwrap_or(usize::MAX));
     decoder.read_info().map_err(damaged)?;
-    let info = decoder.info().ok_or_else(|| NoThumbnail::Damaged("no header".to_owned()))?;
+    let info = decoder.info().ok_or_else(|| NoPixels::Damaged("no header".to_owned()))?;
     // A progressive file keeps every coefficient (two bytes a sample) until its last scan.
     let samples = u64::from(width) * u64::from(height) * info.pixel_format.pixel_bytes() as u64;
     if info.coding_process == jpeg_decoder::CodingProcess::DctProgressive && samples * 2 > DECODE_LIMIT_BYTES
     {
-        return Err(NoThumbnail::TooLarge);
+        return Err(NoPixels::TooLarge);
     }
-    let side = u16::try_from(SIDE).unwrap_or(u16::MAX);
-    decoder.scale(side, side).map_err(damaged)?;
+    decoder.scale(JPEG_SIDE, JPEG_SIDE).map_err(damaged)?;
     let pixels = decoder.decode().map_err(damaged)?;
-    let info = decoder.info().ok_or_else(|| NoThumbnail::Damaged("no header".to_owned()))?;
+    let info = decoder.info().ok_or_else(|| NoPixels::Damaged("no header".to_owned()))?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     let picture = match info.pixel_format {
         jpeg_decoder::PixelFormat::L8 => {
@@ -75,9 +94,9 @@ fn decode_jpeg(bytes: &[u8], width: u32, height: u32) -> Result<DynamicImage, No
         jpeg_decoder::PixelFormat::RGB24 => {
             image::RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
         }
-        other => return Err(NoThumbnail::Damaged(format!("{other:?} pixels are not handled"))),
+        other => return Err(NoPixels::Damaged(format!("{other:?} pixels are not handled"))),
     };
-    picture.ok_or_else(|| NoThumbnail::Damaged("fewer pixels than declared".to_owned()))
+    picture.ok_or_else(|| NoPixels::Damaged("fewer pixels than declared".to_owned()))
 }
 
 fn decode(
@@ -85,18 +104,18 @@ fn decode(
     format: image::ImageFormat,
     width: u32,
     height: u32,
-) -> Result<DynamicImage, NoThumbnail> {
+) -> Result<DynamicImage, NoPixels> {
     // Up to eight bytes a pixel (16-bit RGBA), and a working copy in some decoders.
     if u64::from(width) * u64::from(height) * 8 > DECODE_LIMIT_BYTES {
-        return Err(NoThumbnail::TooLarge);
+        return Err(NoPixels::TooLarge);
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODE_LIMIT_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     reader.decode().map_err(|error| match error {
-        image::ImageError::Limits(_) => NoThumbnail::TooLarge,
-        other => NoThumbnail::Damaged(other.to_string()),
+        image::ImageError::Limits(_) => NoPixels::TooLarge,
+        other => NoPixels::Damaged(other.to_string()),
     })
 }
 
@@ -110,18 +129,15 @@ mod tests {
         image::RgbImage::from_pixel(1200, 600, image::Rgb([200, 10, 10]))
             .write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png)
             .unwrap();
-        let jpeg = make(&png, PhotoFormat::Png, (1200, 600), Some(6)).unwrap();
+        let jpeg = thumbnail(scaled(&png, PhotoFormat::Png, (1200, 600)).unwrap(), Some(6)).unwrap();
         let small = image::load_from_memory(&jpeg).unwrap();
         assert_eq!((small.width(), small.height()), (256, 512));
     }
 
     #[test]
     fn damage_and_size_are_told_apart() {
-        assert!(matches!(
-            make(b"\xff\xd8\xff", PhotoFormat::Jpeg, (8, 8), None),
-            Err(NoThumbnail::Damaged(_))
-        ));
-        assert_eq!(make(b"", PhotoFormat::Png, (50_000, 50_000), None), Err(NoThumbnail::TooLarge));
-        assert!(matches!(make(b"", PhotoFormat::Heic, (8, 8), None), Err(NoThumbnail::NotChecked(_))));
+        assert!(matches!(scaled(b"\xff\xd8\xff", PhotoFormat::Jpeg, (8, 8)), Err(NoPixels::Damaged(_))));
+        assert_eq!(scaled(b"", PhotoFormat::Png, (50_000, 50_000)), Err(NoPixels::TooLarge));
+        assert!(matches!(scaled(b"", PhotoFormat::Heic, (8, 8)), Err(NoPixels::NotChecked(_))));
     }
 }

@@ -1,0 +1,2 @@
+drop table photo_hashes;
+delete from counters where name = 'photo_hashes';
