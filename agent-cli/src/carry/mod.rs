@@ -18,8 +18,8 @@ use endcheck_protocol::carry::{
     read_manifest,
 };
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::envelope;
 use endcheck_protocol::sync::{Operation, SyncHead, plan};
+use endcheck_protocol::{envelope, package};
 use serde::Serialize;
 use sha2::Digest as _;
 
@@ -28,8 +28,6 @@ pub use receipts::{TakenIn, take_in};
 use crate::seal;
 use crate::session::Session;
 
-/// As over the network.
-const ZSTD_LEVEL: i32 = 12;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What was written.
@@ -58,17 +56,31 @@ pub fn write(session: &mut Session<'_>, stick: &Path) -> anyhow::Result<Written>
     let mut written = Written { folder: folder.clone(), records: 0, files: 0, files_there: 0, bytes: 0 };
     let mut parts: BTreeSet<Sha256> = BTreeSet::new();
 
-    let records = session.store.unsent_records()?;
-    for operation in plan(&records, &[], &nothing_known(session)) {
-        let Operation::SendRecords(hashes) = operation else { continue };
-        let mut envelopes = Vec::new();
-        for hash in &hashes {
-            envelopes.push(session.store.envelope(hash)?);
+    let (records, packages) = (session.store.unsent_records()?, session.store.unsent_packages()?);
+    for operation in plan(&records, &packages, &[], &nothing_known(session)) {
+        match operation {
+            Operation::SendRecords(hashes) => {
+                let mut envelopes = Vec::new();
+                for hash in &hashes {
+                    envelopes.extend(session.store.envelope(hash)?);
+                }
+                let sealed = seal_batch(&envelopes, &session.identity.certificate.recipients, &folder)?;
+                written.records += u64::try_from(envelopes.len())?;
+                written.bytes += sealed.sealed_size_bytes;
+                parts.insert(sealed.sealed_sha256);
+            }
+            // Sealed when the visit was closed, in the same form; they go as they are.
+            Operation::SendPackages(hashes) => {
+                for hash in hashes {
+                    let (bytes, held) = session.store.package(&hash)?;
+                    write_durably(&folder, &part_name(&hash), &bytes).with_context(cannot)?;
+                    written.records += u64::try_from(held.len())?;
+                    written.bytes += u64::try_from(bytes.len())?;
+                    parts.insert(hash);
+                }
+            }
+            Operation::CreateUpload { .. } | Operation::ResumeUpload { .. } => {}
         }
-        let sealed = seal_batch(&envelopes, &session.identity.certificate.recipients, &folder)?;
-        written.records += u64::try_from(hashes.len())?;
-        written.bytes += sealed.sealed_size_bytes;
-        parts.insert(sealed.sealed_sha256);
     }
     let sealed_folder = session.store.sealed_folder();
     for waiting in session.store.waiting_files()? {
@@ -122,12 +134,8 @@ fn seal_batch(
     recipients: &[String],
     folder: &Path,
 ) -> anyhow::Result<seal::SealedFile> {
-    let mut lines = Vec::new();
-    for envelope in envelopes {
-        lines.extend_from_slice(envelope);
-        lines.push(b'\n');
-    }
-    let packed = zstd::bulk::compress(&lines, ZSTD_LEVEL).context("the records cannot be packed")?;
+    let lines = package::lines(envelopes.iter().map(Vec::as_slice));
+    let packed = zstd::bulk::compress(&lines, seal::ZSTD_LEVEL).context("the records cannot be packed")?;
     seal::seal(&mut packed.as_slice(), &seal::recipients(recipients)?, folder, u64::MAX)
 }
 

@@ -3,6 +3,7 @@
 //! An expired certificate refuses nothing here (it becomes a finding at intake); a revoked one does.
 
 use chrono::{NaiveDate, TimeDelta};
+use ed25519_dalek::VerifyingKey;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{self, public_key_from_base64, public_key_to_base64};
 use endcheck_protocol::ids::{DeviceId, UserId};

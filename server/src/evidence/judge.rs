@@ -55,7 +55,7 @@ pub(super) fn signed_by_ours(
             let enrolled =
                 devices.entry(device.clone()).or_insert_with(|| accounts::enrolled_device(conn, device).ok());
             enrolled.as_ref().is_some_and(|enrolled| {
-                let key_of = |keyid: &Sha256| enrolled.key(keyid);
+                let key_of = |keyid: &Sha256| enrolled.public_key(keyid);
                 judge(&bytes, device, org, key_of).quarantine.is_none()
             })
         });

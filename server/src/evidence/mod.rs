@@ -18,8 +18,6 @@ mod pictures;
 mod redact;
 mod sealed;
 mod settle;
-mod settle;
-mod store;
 mod store;
 mod tracks;
 mod watch;

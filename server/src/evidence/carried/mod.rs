@@ -182,8 +182,7 @@ impl Taker<'_> {
         let shared = Arc::clone(self.app);
         let taken = app
             .write(move |conn| {
-                let taken =
-                    intake::take_in(conn, &id, &shared.config.org, &shared.keys.authority, &envelopes, now)?;
+                let taken = intake::take_in(conn, &id, &intake::Rules::of(&shared), &envelopes, now)?;
                 let fresh = taken.answers.iter().filter(|answer| answer.outcome == RecordOutcome::Accepted);
                 let revoked_at = accounts::revoked_at(conn, &id)?;
                 for (answer, revoked_at) in fresh.filter_map(|answer| Some((answer, revoked_at?))) {
@@ -204,6 +203,9 @@ impl Taker<'_> {
                 RecordOutcome::Held => self.report.records_held += 1,
             }
             self.records.insert(answer.hash);
+        }
+        if taken.look_again {
+            self.app.examiner.notify_one();
         }
         // Bytes that came over the network before these records.
         settle::named(self.app, taken.named).await
