@@ -65,9 +65,11 @@ fn with<'a>(findings: &'a [Value], signal: &str) -> Option<&'a Value> {
     findings.iter().find(|finding| finding["signal"] == signal)
 }
 
-/// What must be said of each kind of altered copy, by the end of its name: one of each group, at least with that
-/// weight.
-const EXPECTED: [(&str, &[(&[&str], &str)]); 10] = [
+/// One of these signals, with this weight.
+type Said = (&'static [&'static str], &'static str);
+
+/// What must be said of each kind of altered copy, by the end of its name.
+const EXPECTED: [(&str, &[Said]); 10] = [
     ("copy", &[(&["same-file-again"], "look")]),
     ("gps_moved", &[(&["same-pixels"], "look"), (&["one-picture-two-places"], "contradiction")]),
     ("date_shifted", &[(&["same-pixels"], "look"), (&["one-picture-two-times"], "contradiction")]),

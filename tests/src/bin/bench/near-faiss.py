@@ -31,7 +31,7 @@ for _ in range(3):
     limits, _, found = index.range_search(queries, radius)
     rounds_all.append(time.perf_counter() - started)
 
-hits = numpy.stack([numpy.repeat(numpy.arange(len(queries)), numpy.diff(limits)), found], axis=1)
+hits = numpy.stack([numpy.repeat(numpy.arange(len(queries)), numpy.diff(limits.astype(numpy.int64))), found], axis=1)
 hits.astype(numpy.uint32).tofile(hits_path)
 milliseconds = lambda rounds: min(rounds) * 1e3 / len(queries)
 print(json.dumps({"one_by_one_ms": milliseconds(rounds_one), "all_at_once_ms": milliseconds(rounds_all)}))
