@@ -2,6 +2,12 @@
 //!
 //! The folder is named by `ENDCHECK_TEST_DATA`; without it, the tests of real data say so and return.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says on stderr what it skipped"
+)]
+
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;

@@ -175,20 +175,24 @@ pub(super) fn of_visit(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Finding>>
         .collect())
 }
 
-/// What findings of these signals said about a device: visit, record, signal and values.
-pub(super) fn told_of(
-    conn: &mut Conn,
-    device: &DeviceId,
-    signals: &[&str],
-) -> Result<Vec<(Option<VisitId>, Option<Sha256>, String, serde_json::Value)>> {
-    let rows: Vec<(Option<VisitId>, Option<Sha256>, String, String)> = findings::table
+/// What an earlier finding said.
+pub(super) struct Told {
+    pub visit: Option<VisitId>,
+    pub record: Option<Sha256>,
+    pub signal: String,
+    pub values: serde_json::Value,
+}
+
+/// What findings of these signals said about a device.
+pub(super) fn told_of(conn: &mut Conn, device: &DeviceId, signals: &[&str]) -> Result<Vec<Told>> {
+    type Row = (Option<VisitId>, Option<Sha256>, String, String);
+    let rows: Vec<Row> = findings::table
         .filter(findings::device_id.eq(device).and(findings::signal.eq_any(signals)))
         .select((findings::visit_id, findings::record_hash, findings::signal, findings::detail))
         .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(visit, record, signal, values)| {
-            (visit, record, signal, serde_json::from_str(&values).unwrap_or_default())
-        })
-        .collect())
+    let told = |(visit, record, signal, values): Row| {
+        let values = serde_json::from_str(&values).unwrap_or_default();
+        Told { visit, record, signal, values }
+    };
+    Ok(rows.into_iter().map(told).collect())
 }

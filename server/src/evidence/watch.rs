@@ -41,7 +41,7 @@ impl Watch {
         let told = findings::told_of(conn, device, &[GAP, MISSING])?;
         let holes = told
             .into_iter()
-            .filter_map(|(visit, record, signal, values)| Hole::told(visit, record, &signal, &values))
+            .filter_map(|told| Hole::told(told.visit, told.record, &told.signal, &told.values))
             .collect();
         Ok(Self { holes, cameras: None, touched: BTreeMap::new() })
     }
