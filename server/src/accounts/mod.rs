@@ -26,7 +26,7 @@ use actix_web::web::ServiceConfig;
 use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
-pub use certificates::{EnrolledDevice, IssuedCertificate, certificates, enrolled_device};
+pub use certificates::{DevicePapers, EnrolledDevice, IssuedCertificate, enrolled_device, papers};
 pub use devices::{Device, EnrolmentCode, RevokeDevice};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
@@ -196,7 +196,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/devices/enrol").post(http::enrol))
         .service(resource("/api/v1/devices/me/inventory").put(http::set_inventory))
         .service(resource("/api/v1/devices/me/renew").post(http::renew))
-        .service(resource("/api/v1/devices/{id}/certificates").get(http::list_certificates))
+        .service(resource("/api/v1/devices/{id}/papers").get(http::show_papers))
         .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
         .service(resource("/login").get(pages::show_login).post(pages::login))
         .service(resource("/logout").post(pages::logout));
