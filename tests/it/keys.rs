@@ -34,14 +34,13 @@ fn device(tablet: &Tablet) -> String {
 }
 
 fn certificates(office: &Office, device: &str) -> Vec<(String, DeviceCertificate)> {
-    let listed =
-        office.investigator().get(&format!("/api/v1/devices/{device}/certificates")).expect_json(200);
+    let listed = office.investigator().get(&format!("/api/v1/devices/{device}/papers")).expect_json(200);
     let read = |issued: &Value| {
         let envelope = text(issued, "/certificate");
         let payload = Envelope::read(envelope.as_bytes(), CERTIFICATE_TYPE).unwrap().payload;
         (envelope, canonical::read(&payload).unwrap())
     };
-    listed.as_array().unwrap().iter().map(read).collect()
+    listed["certificates"].as_array().unwrap().iter().map(read).collect()
 }
 
 /// What the log's key events commit to, oldest first.
@@ -208,4 +207,9 @@ fn a_device_with_one_long_key_renews_to_day_keys_and_both_stay_good() {
     let path = format!("/api/v1/devices/{}/revoke", device.id());
     let _ = office.manager().post(&path, &json!({ "reason": "lost" })).expect_json(200);
     device.http().post("/api/v1/devices/me/renew", &request).expect_problem(403, "device-revoked");
+    let papers =
+        office.investigator().get(&format!("/api/v1/devices/{}/papers", device.id())).expect_json(200);
+    let revocation = text(&papers, "/revocation");
+    assert!(revocation.contains("lost"), "{revocation}");
+    assert_eq!(key_events(&office).last(), Some(&Sha256::of(revocation.as_bytes()).to_string()));
 }

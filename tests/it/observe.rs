@@ -54,7 +54,12 @@ fn open() -> Act {
 }
 
 fn close() -> Act {
-    Act::VisitClose { outcome: VisitOutcome::Partial, missing: Vec::new(), note: Some("x".to_owned()) }
+    Act::VisitClose {
+        outcome: VisitOutcome::Partial,
+        missing: Vec::new(),
+        note: Some("x".to_owned()),
+        contents: None,
+    }
 }
 
 /// Signs the next record, at a place.

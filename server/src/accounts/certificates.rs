@@ -16,14 +16,23 @@ use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 
 use super::device_store::{self as store, CertificateRow, DeviceKeyRow};
-use super::devices::{MAX_RECORD_KEYS, end_of_days, refuse_revoked, usable};
+use super::devices::{MAX_RECORD_KEYS, end_of_days, refuse_revoked, revocation_of, usable};
 use super::{Actor, Permission, users};
 use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
 
-/// A certificate as it was handed to the device. The log's entry about it commits to the SHA-256 of its text.
+/// What the log's key events about a device are about: the SHA-256 of each text opens its entry.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct DevicePapers {
+    /// Of its enrolment, then of each renewal.
+    pub certificates: Vec<IssuedCertificate>,
+    /// Canonical JSON (RFC 8785) that says when and why the device was revoked, where it was.
+    pub revocation: Option<String>,
+}
+
+/// A certificate as it was handed to the device.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct IssuedCertificate {
     pub certificate: String,
@@ -179,27 +188,29 @@ fn issued_before(conn: &mut Conn, device: &DeviceId, keys: &[CheckedKey]) -> Res
     Ok(None)
 }
 
-/// Every certificate of a device, oldest first.
+/// The certificates of a device, oldest first, and its revocation.
 ///
 /// # Errors
-/// When the database fails.
-pub fn certificates(conn: &mut Conn, device: &DeviceId) -> Result<Vec<IssuedCertificate>> {
-    let rows = store::certificates(conn, device)?;
+/// 404 when there is no such device.
+pub fn papers(conn: &mut Conn, device: &DeviceId) -> Result<DevicePapers> {
+    let row = store::device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
     let issued =
         |row: CertificateRow| IssuedCertificate { certificate: row.certificate, issued_at: row.issued_at };
-    Ok(rows.into_iter().map(issued).collect())
+    Ok(DevicePapers {
+        certificates: store::certificates(conn, device)?.into_iter().map(issued).collect(),
+        revocation: revocation_of(&row)?,
+    })
 }
 
 /// The same, for people who read visits or manage accounts.
 ///
 /// # Errors
 /// 403 without either permission; 404 when there is no such device.
-pub(super) fn show(conn: &mut Conn, actor: &Actor, device: &DeviceId) -> Result<Vec<IssuedCertificate>> {
+pub(super) fn show(conn: &mut Conn, actor: &Actor, device: &DeviceId) -> Result<DevicePapers> {
     if !actor.may(Permission::ManageAccounts) {
         actor.require(Permission::ReadVisits)?;
     }
-    store::device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
-    certificates(conn, device)
+    papers(conn, device)
 }
 
 /// What the intake of records needs to know of a device.

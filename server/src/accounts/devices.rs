@@ -356,6 +356,21 @@ struct Revocation<'a> {
     revoked_at: Timestamp,
 }
 
+/// The text about a revocation that its entry in the log commits to.
+fn revocation(device: &DeviceId, reason: &str, revoked_at: Timestamp) -> Result<String> {
+    let revocation = Revocation { schema: "endcheck-device-revocation-1", device, reason, revoked_at };
+    let bytes = endcheck_protocol::canonical::write(&revocation).map_err(|e| Error::Internal(e.into()))?;
+    String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))
+}
+
+/// The same of a device that was revoked.
+pub(super) fn revocation_of(row: &DeviceRow) -> Result<Option<String>> {
+    match (row.revoked_at, &row.revoke_reason) {
+        (Some(at), Some(reason)) => revocation(&row.id, reason, at).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Revokes a device and logs it; a second time changes nothing.
 ///
 /// # Errors
@@ -375,21 +390,12 @@ pub fn revoke(
     let row = store::lock_device(conn, id)?.ok_or_else(|| Error::not_found("device"))?;
     if row.revoked_at.is_none() {
         store::revoke_device(conn, id, reason, now)?;
-        log::append(conn, EntryKind::KeyEvent, &revocation(id, reason, now)?, now)?;
+        let subject = Sha256::of(revocation(id, reason, now)?.as_bytes());
+        log::append(conn, EntryKind::KeyEvent, &subject, now)?;
     }
     let row = store::device(conn, id)?.ok_or_else(|| Error::not_found("device"))?;
     let inspector_name = super::users::find(conn, &row.user_id)?.name;
     Ok(shown((row, inspector_name)))
-}
-
-/// What the log's entry about a revocation commits to.
-///
-/// # Errors
-/// None that a reason can cause.
-pub fn revocation(device: &DeviceId, reason: &str, revoked_at: Timestamp) -> Result<Sha256> {
-    let revocation = Revocation { schema: "endcheck-device-revocation-1", device, reason, revoked_at };
-    let bytes = endcheck_protocol::canonical::write(&revocation).map_err(|e| Error::Internal(e.into()))?;
-    Ok(Sha256::of(&bytes))
 }
 
 /// Every device, newest first.

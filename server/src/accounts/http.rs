@@ -9,7 +9,7 @@ use endcheck_protocol::sync::{EnrolDevice, Enrolment, Inventory, RenewDevice, Re
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::certificates::{self, IssuedCertificate};
+use super::certificates::{self, DevicePapers};
 use super::devices::{self, Device, EnrolmentCode, RevokeDevice};
 use super::sign_in::{self, RefreshToken, SignIn, Tokens};
 use super::users::{self, AddUser, User};
@@ -60,7 +60,7 @@ pub struct Me {
     enrol,
     renew,
     list_devices,
-    list_certificates,
+    show_papers,
     revoke_device,
     super::cameras::list_cameras,
     super::cameras::add_camera,
@@ -290,15 +290,15 @@ pub(super) async fn renew(app: Data<App>, actor: Actor, body: Json<RenewDevice>)
     app.write(move |conn| certificates::renew(conn, &inner, &actor, &body, now)).await.map(Json)
 }
 
-/// Every certificate of a device, oldest first.
-#[utoipa::path(get, path = "/api/v1/devices/{id}/certificates", tag = "accounts",
-    params(("id" = DeviceId, Path)), responses((status = 200, body = [IssuedCertificate]),
+/// The certificates of a device and its revocation: what the log's key events about it are about.
+#[utoipa::path(get, path = "/api/v1/devices/{id}/papers", tag = "accounts",
+    params(("id" = DeviceId, Path)), responses((status = 200, body = DevicePapers),
     (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub(super) async fn list_certificates(
+pub(super) async fn show_papers(
     app: Data<App>,
     actor: Actor,
     id: Path<DeviceId>,
-) -> Result<Json<Vec<IssuedCertificate>>> {
+) -> Result<Json<DevicePapers>> {
     app.read(move |conn| certificates::show(conn, &actor, &id)).await.map(Json)
 }
 

@@ -28,10 +28,8 @@ use endcheck_protocol::ids::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use cameras::{AddCamera, Camera, of_device as cameras_of};
-pub use certificates::{EnrolledDevice, IssuedCertificate, certificates, enrolled_device};
-pub use devices::{
-    CarryingDevice, Device, EnrolmentCode, RevokeDevice, device_by_sign_in_key, revocation, revoked_at,
-};
+pub use certificates::{DevicePapers, EnrolledDevice, IssuedCertificate, enrolled_device, papers};
+pub use devices::{CarryingDevice, Device, EnrolmentCode, RevokeDevice, device_by_sign_in_key, revoked_at};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
@@ -203,7 +201,7 @@ pub fn routes(config: &mut ServiceConfig) {
             resource("/api/v1/devices/{id}/cameras").get(cameras::list_cameras).post(cameras::add_camera),
         )
         .service(resource("/api/v1/devices/me/renew").post(http::renew))
-        .service(resource("/api/v1/devices/{id}/certificates").get(http::list_certificates))
+        .service(resource("/api/v1/devices/{id}/papers").get(http::show_papers))
         .service(resource("/api/v1/devices/{id}/revoke").post(http::revoke_device))
         .service(resource("/login").get(pages::show_login).post(pages::login))
         .service(resource("/logout").post(pages::logout));

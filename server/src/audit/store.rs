@@ -16,7 +16,7 @@ use endcheck_protocol::time::Timestamp;
 use crate::accounts;
 use crate::db::schema::{
     custody_ledger, custody_notes, custody_pending, derived_files, determination_approvals, determinations,
-    device_certificates, devices, evidence_files, exports, findings, log_entries, receipts, records,
+    devices, evidence_files, exports, findings, log_entries, receipts, records,
 };
 use crate::db::{Conn, MultiBackend};
 use crate::error::Result;
@@ -100,24 +100,16 @@ pub(super) fn determinations(conn: &mut Conn) -> Result<Vec<Committed>> {
 
 /// Certificates and revocations of devices.
 pub(super) fn key_events(conn: &mut Conn) -> Result<Vec<(String, Sha256)>> {
-    let certificates: Vec<(DeviceId, String)> = device_certificates::table
-        .order((device_certificates::device_id, device_certificates::number))
-        .select((device_certificates::device_id, device_certificates::certificate))
-        .load(conn)?;
-    let mut events: Vec<(String, Sha256)> = certificates
-        .into_iter()
-        .map(|(device, text)| (format!("a certificate of device {device}"), Sha256::of(text.as_bytes())))
-        .collect();
-    let revoked: Vec<(DeviceId, Option<Timestamp>, Option<String>)> = devices::table
-        .filter(devices::revoked_at.is_not_null())
-        .select((devices::id, devices::revoked_at, devices::revoke_reason))
-        .load(conn)?;
-    for (device, at, reason) in revoked {
-        let (Some(at), Some(reason)) = (at, reason) else { continue };
-        events.push((
-            format!("the revocation of device {device}"),
-            accounts::revocation(&device, &reason, at)?,
-        ));
+    let all: Vec<DeviceId> = devices::table.select(devices::id).order(devices::id).load(conn)?;
+    let mut events = Vec::new();
+    for device in all {
+        let papers = accounts::papers(conn, &device)?;
+        let subject = |text: &str| Sha256::of(text.as_bytes());
+        let certificates = papers.certificates.iter().map(|one| subject(&one.certificate));
+        events.extend(certificates.map(|subject| (format!("a certificate of device {device}"), subject)));
+        if let Some(text) = &papers.revocation {
+            events.push((format!("the revocation of device {device}"), subject(text)));
+        }
     }
     Ok(events)
 }

@@ -160,7 +160,7 @@ fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], payload: &mut Payload)
         used.entry(&stored.device_id).or_default().insert(stored.keyid.as_str());
     }
     for (device, keyids) in used {
-        for certificate in accounts::certificates(conn, device)? {
+        for certificate in accounts::papers(conn, device)?.certificates {
             let hash = Sha256::of(certificate.certificate.as_bytes());
             payload.add(format!("data/certificates/{hash}.dsse.json"), certificate.certificate);
         }

@@ -401,7 +401,12 @@ fn one_estimate_of_the_clocks_is_made_for_a_visit() {
 fn missing_numbers_are_listed_and_their_arrival_is_told() {
     let open = Record { act: Act::VisitOpen { method: VerificationMethod::InPerson }, ..note(2) };
     let close = Record {
-        act: Act::VisitClose { outcome: VisitOutcome::Completed, missing: Vec::new(), note: None },
+        act: Act::VisitClose {
+            outcome: VisitOutcome::Completed,
+            missing: Vec::new(),
+            note: None,
+            contents: None,
+        },
         ..note(9)
     };
     let records = [(hash("open"), open), (hash("5"), note(5)), (hash("close"), close)];
