@@ -298,7 +298,7 @@ fn deliberate(forger: &mut Forger<'_>) {
         }
     });
     let dropped = forger.below("data/determinations/");
-    forger.try_change("every determination and approval left out", false, |forger| {
+    forger.try_change("every determination and approval left out", false, |_| {
         for path in &dropped {
             std::fs::remove_file(path).unwrap();
         }

@@ -36,7 +36,7 @@ impl Case {
             "replaces": first });
         let second = text(&office.determine(&visit, &second).expect_json(201), "/id");
         let approval = format!("/api/v1/determinations/{second}/approve");
-        office.as_person(&office.omar).post(&approval, &json!({})).expect(200);
+        let _approved = office.as_person(&office.omar).post(&approval, &json!({})).expect(200);
         let case = Self { office, tablet, visit, folder: tempfile::tempdir().unwrap() };
         std::fs::write(case.policy(), case.office.server.get("/log/policy").expect(200).text()).unwrap();
         case
