@@ -24,6 +24,8 @@ const ROUNDS: usize = 9;
 const ORIENTATIONS: f64 = 8.0;
 
 type Hash = [u64; 4];
+/// Which query found which stored hash.
+type Hits = BTreeSet<(u32, u32)>;
 
 pub fn run() -> anyhow::Result<Vec<Row>> {
     let mut random = fastrand::Rng::with_seed(31);
@@ -108,7 +110,7 @@ fn flipped(random: &mut fastrand::Rng, hash: Hash, bits: usize) -> Hash {
 }
 
 /// Milliseconds a query, one by one and all at once, and the hits.
-fn faiss(hashes: &[Hash], queries: &[Hash]) -> anyhow::Result<(f64, f64, BTreeSet<(u32, u32)>)> {
+fn faiss(hashes: &[Hash], queries: &[Hash]) -> anyhow::Result<(f64, f64, Hits)> {
     let python = std::env::var_os("ENDCHECK_BENCH_PYTHON")
         .map(PathBuf::from)
         .context("where faiss is: run scripts/bench.sh, which sets ENDCHECK_BENCH_PYTHON")?;
