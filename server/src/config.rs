@@ -231,22 +231,28 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use endcheck_protocol::tlog::{SignatureKind, VerifierKey};
+
     use super::*;
 
     #[test]
     fn a_witness_is_written_as_key_and_address() {
-        let key = "witness.example+5aa1cd1e+BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
-        let refused = format!("{key}=http://w.example").parse::<WitnessAddress>().unwrap_err();
-        assert!(refused.contains("the key's id is 5aa1cd1e"), "{refused}");
-        let id = refused.rsplit(' ').next().unwrap();
-        let good = format!("{}=https://w.example/a", key.replace("5aa1cd1e", id));
+        let public = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key();
+        let key = |kind| VerifierKey::new("witness.example", kind, public).unwrap().to_string();
+        let (witness, as_log) = (key(SignatureKind::Cosignature), key(SignatureKind::Log));
+        let good = format!("{witness}=https://w.example/a");
         let address: WitnessAddress = good.parse().unwrap();
         assert_eq!(address.url.as_str(), "https://w.example/a/");
         assert_eq!(address.to_string().parse(), Ok(address));
-        let as_log = key.replace("5aa1cd1e", id).replace("+BAEC", "+AQEC");
-        for text in
-            ["", "x", &format!("{key}=ftp://x"), &format!("{as_log}=http://x"), &format!("{good}?a=b")]
-        {
+        let other_id = format!("{}=http://x", witness.replacen('+', "+0", 1));
+        for text in [
+            "",
+            "x",
+            &other_id,
+            &format!("{witness}=ftp://x"),
+            &format!("{as_log}=http://x"),
+            &format!("{good}?a=b"),
+        ] {
             assert!(text.parse::<WitnessAddress>().is_err(), "{text}");
         }
         let file: Settings = toml::from_str(&format!("witness = [\"{good}\"]")).unwrap();

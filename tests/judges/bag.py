@@ -23,6 +23,7 @@ for file in bag.glob("data/certificates/*.keys.json"):
 verified = 0
 for file in sorted(bag.glob("data/records/*.dsse.json")):
     content = json.loads(file.read_text())
-    Envelope.from_dict(content).verify([keys[content["signatures"][0]["keyid"]]], 1)
+    key = keys[content["signatures"][0]["keyid"]]
+    Envelope.from_dict(content).verify([key], 1)
     verified += 1
 print(f"valid bag, {verified} envelopes verify")

@@ -224,7 +224,7 @@ impl<'a> Verifier<'a> {
             .filter(|(path, _)| path.starts_with("data/original/"))
             .map(|(path, sha256)| (sha256, path.as_str()))
             .collect();
-        let named: BTreeSet<&Sha256> = self
+        let signed_for: BTreeSet<&Sha256> = self
             .papers
             .records
             .iter()
@@ -234,6 +234,8 @@ impl<'a> Verifier<'a> {
         for signed in &papers.records {
             let found = in_visit(signed, &bundle);
             self.say(&signed.file, "record-visit", found);
+            let found = named(&signed.file, &format!("data/records/{}.dsse.json", signed.envelope.hash));
+            self.say(&signed.file, "record-name", found);
             let found = self.between(signed, checkpoint, &anchors);
             self.say(&signed.file, "record-time", found);
             if let Some(facts) = signed.content.act.file() {
@@ -242,10 +244,14 @@ impl<'a> Verifier<'a> {
             }
         }
         for (path, sha256) in bag.hashes.iter().filter(|(path, _)| path.starts_with("data/original/")) {
-            if !named.contains(sha256) {
+            if !signed_for.contains(sha256) {
                 let why = "no record here names a file with these bytes".to_owned();
                 self.say(path, "original", (Outcome::Failed, why));
             }
+        }
+        for one in &papers.determinations {
+            let name = format!("data/determinations/{}.determination.json", one.content.id);
+            self.say(&one.file, "determination-name", named(&one.file, &name));
         }
         self.derived(bag, &bundle);
         self.checklist(bag);
@@ -352,6 +358,15 @@ impl<'a> Verifier<'a> {
     }
 }
 
+/// Whether a file lies where people look for what it is.
+fn named(file: &str, expected: &str) -> Found {
+    if file == expected {
+        (Outcome::Holds, "it lies under its own name".to_owned())
+    } else {
+        (Outcome::Failed, format!("it lies under another name than {expected}"))
+    }
+}
+
 fn in_visit(signed: &Signed<Record>, bundle: &Bundle) -> Found {
     if signed.content.task.visit.as_ref() == Some(&bundle.visit) && signed.content.org == bundle.org {
         (Outcome::Holds, format!("a {} of this visit", signed.content.act.kind()))
@@ -361,10 +376,12 @@ fn in_visit(signed: &Signed<Record>, bundle: &Bundle) -> Found {
 }
 
 fn original(here: Option<&&str>, bundle: &Bundle, record: &Sha256) -> Found {
-    if let Some(path) = here {
+    let listed = bundle.originals.iter().find(|original| original.record == *record);
+    let path = listed.and_then(|original| original.path.as_deref());
+    if let Some(path) = here.filter(|here| path.is_none_or(|path| path == **here)) {
         return (Outcome::Holds, format!("{path} has the bytes that the device signed"));
     }
-    match bundle.originals.iter().find(|original| original.record == *record) {
+    match listed {
         Some(original) if original.path.is_some() => {
             (Outcome::Failed, "the file that is said to be its original has other bytes".to_owned())
         }

@@ -92,6 +92,10 @@ impl<'a> Verifier<'a> {
             self.say(&signed.file, "receipt-signature", found);
             let found = self.receipt_record(&signed.content);
             self.say(&signed.file, "receipt-record", found);
+            if let (Receipt::File { .. }, Some((_, opening))) = (&signed.content, signed.content.logged()) {
+                let found = self.trust.in_log(&opening.subject);
+                self.say(&signed.file, "receipt-in-log", found);
+            }
         }
         self.contents();
         self.conclusions();

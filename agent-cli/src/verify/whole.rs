@@ -124,6 +124,16 @@ impl Verifier<'_> {
             };
             self.say(&one.file, "what-was-considered", found);
         }
+        for (one, old) in
+            papers.determinations.iter().filter_map(|one| Some((one, one.content.replaces.as_ref()?)))
+        {
+            let found = if papers.determinations.iter().any(|made| made.content.id == *old) {
+                (Outcome::Holds, format!("it changes determination {old}, which is here"))
+            } else {
+                (Outcome::Failed, format!("determination {old}, which it changes, was left out"))
+            };
+            self.say(&one.file, "determination-changes", found);
+        }
         for one in &papers.approvals {
             let found = self.trust.in_log(&one.subject);
             self.say(&one.file, "approval-in-log", found);

@@ -190,7 +190,7 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
 
 /// Rows that people read, against the exact bytes that the log commits to.
 fn differing(conn: &mut Conn, audit: &mut Audit, records: &[store::RecordRow]) -> Result<()> {
-    audit.faults.extend(store::differing_records(records));
+    audit.faults.extend(store::differing_records(conn, records)?);
     audit.faults.extend(store::differing_files(conn, records)?);
     audit.faults.extend(store::differing_determinations(conn)?);
     audit.faults.extend(store::differing_notes(conn)?);

@@ -1,6 +1,6 @@
 //! Rows as the audit compares them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use endcheck_protocol::canonical;
@@ -16,7 +16,7 @@ use endcheck_protocol::time::Timestamp;
 use crate::accounts;
 use crate::db::schema::{
     custody_ledger, custody_notes, custody_pending, derived_files, determination_approvals, determinations,
-    devices, evidence_files, exports, findings, log_entries, receipts, records,
+    devices, evidence_files, exports, findings, log_entries, receipts, records, visits,
 };
 use crate::db::{Conn, MultiBackend};
 use crate::error::Result;
@@ -150,20 +150,24 @@ pub(super) fn ledger(conn: &mut Conn) -> Result<Vec<LedgerRow>> {
         .load(conn)?)
 }
 
-/// Columns of records that say other things than the signed bytes do.
-pub(super) fn differing_records(rows: &[RecordRow]) -> Vec<String> {
-    rows.iter()
-        .filter_map(|row| {
-            let record = row.record()?;
-            let same = row.seq == i64::try_from(record.seq).ok()
-                && row.device_at == Some(record.clock.device_at)
-                // A visit that was not known then stays unnamed.
-                && (row.visit_id.is_none() || row.visit_id == record.task.visit);
-            (!same).then(|| {
-                format!("record {} stands under another number, visit or time than it says", row.hash)
-            })
-        })
-        .collect()
+/// Records whose columns say other things than the signed bytes do.
+pub(super) fn differing_records(conn: &mut Conn, rows: &[RecordRow]) -> Result<Vec<String>> {
+    let known: Vec<VisitId> = visits::table.select(visits::id).load(conn)?;
+    let known: BTreeSet<VisitId> = known.into_iter().collect();
+    let mut faults = Vec::new();
+    for row in rows {
+        let Some(record) = row.record() else { continue };
+        // A visit that is not known here stays unnamed.
+        let visit = record.task.visit.filter(|visit| known.contains(visit));
+        let same = row.seq == i64::try_from(record.seq).ok()
+            && row.device_at == Some(record.clock.device_at)
+            && row.visit_id == visit;
+        if !same {
+            faults
+                .push(format!("record {} stands under another number, visit or time than it says", row.hash));
+        }
+    }
+    Ok(faults)
 }
 
 /// Determinations and approvals whose row says other things than its document.
@@ -223,7 +227,7 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
         .select((custody_notes::id, custody_notes::visit_id, custody_notes::noted_at, custody_notes::note))
         .load(conn)?;
     let pending: Vec<NoteId> = custody_pending::table.select(custody_pending::note_id).load(conn)?;
-    let pending: std::collections::BTreeSet<NoteId> = pending.into_iter().collect();
+    let pending: BTreeSet<NoteId> = pending.into_iter().collect();
     let ledger: Vec<(NoteId, String)> =
         custody_ledger::table.select((custody_ledger::note_id, custody_ledger::entry)).load(conn)?;
     let mut ledger: BTreeMap<NoteId, String> = ledger.into_iter().collect();

@@ -32,9 +32,9 @@ fn noticed(case: &Case) -> Vec<By> {
         by.push(By::Audit);
     }
     let path = format!("/api/v1/visits/{}/bundle?why=x", case.visit);
-    let exported = case.office.investigator().get(&path);
-    // What is so broken that no bag can be made is noticed, too.
-    if exported.status == 200 {
+    let exported = case.office.investigator().try_send("GET", &path, &[], None);
+    // What is so broken that no bag can be made, or not to its end, is noticed, too.
+    if let Some(exported) = exported.filter(|answer| answer.status == 200) {
         let bag = unpack(&exported.body, &case.folder.path().join("after"));
         let said = case.verify(&bag);
         if said.status != ExitStatus::Success {
@@ -111,7 +111,7 @@ fn what_an_insider_does_to_the_rows_is_caught() {
         ),
         (
             "a custody entry edited",
-            "update custody_ledger set entry = replace(entry, 'Vera', 'Omar')",
+            "update custody_ledger set entry = replace(entry, 'headquarters', 'somebody')",
             &[Audit, Bag],
         ),
         (

@@ -87,6 +87,8 @@ impl Case {
 pub fn visited(office: &Office, tablet: &Tablet, words: &str) -> String {
     let visit = office.schedule(SHIPMENT, Some(&office.iris));
     let walk = fixture("visit/walk.nmea").display().to_string();
+    // So that it holds a state of the log before the visit.
+    tablet.done(&["sync"]);
     tablet.done(&["pull"]);
     tablet.done(&["open", &visit, "--nmea", &walk]);
     tablet.done(&["note", words]);
