@@ -2,7 +2,12 @@
 //! each: the audit at headquarters, the verifier of the next bag, or the device's next sync.
 
 use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
 use endcheck::ExitStatus;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::merkle::{CompactRange, leaf_hash};
+use endcheck_protocol::tlog::{EntryKind, LogEntry};
+use endcheck_server::db::schema::log_entries;
 
 use super::{Case, unpack};
 
@@ -130,11 +135,11 @@ fn what_an_insider_does_to_the_rows_is_caught() {
             &[Audit, Bag],
         ),
         (
-            "a log entry replaced whole",
+            "a log entry's leaf edited",
             "update log_entries set leaf_hash = 'ZEROS' where idx = 2",
-            &[Audit, Bag, Sync],
+            &[Audit, Bag],
         ),
-        ("a log entry removed", "delete from log_entries where idx = 2", &[Audit, Bag]),
+        ("a log entry removed", "delete from log_entries where idx = 2", &[Audit, Bag, Sync]),
         (
             "the log cut back",
             "update log_head set size = 4, compact_range = (select '[\"' || leaf_hash || '\"]' from log_entries where idx = 3)",
@@ -151,4 +156,35 @@ fn what_an_insider_does_to_the_rows_is_caught() {
         println!("| {what} | {by:?} |");
         assert_eq!(by, *expected, "{what}");
     }
+}
+
+#[test]
+fn a_log_that_is_rewritten_whole_stops_the_device_s_next_sync() {
+    let mut case = Case::new();
+    let entry =
+        LogEntry::new(EntryKind::Record, case.office.server.clock().now(), &[1; 32], &Sha256::of(b"forged"));
+    let bytes = entry.to_bytes().unwrap();
+    let mut conn = case.office.server.database().connect();
+    let leaves: Vec<Sha256> =
+        log_entries::table.order(log_entries::idx).select(log_entries::leaf_hash).load(&mut conn).unwrap();
+    drop(conn);
+    let mut range = CompactRange::default();
+    for (at, leaf) in leaves.into_iter().enumerate() {
+        range.push(if at == 2 { leaf_hash(&bytes) } else { leaf });
+    }
+    let roots = serde_json::to_string(range.roots()).unwrap();
+    tampered(&mut case, &format!("update log_head set compact_range = '{roots}'"));
+    let mut conn = case.office.server.database().connect();
+    diesel::update(log_entries::table.find(2))
+        .set((
+            log_entries::entry.eq(&bytes),
+            log_entries::leaf_hash.eq(leaf_hash(&bytes)),
+            log_entries::salt.eq("01".repeat(32)),
+            log_entries::subject.eq(Sha256::of(b"forged")),
+            log_entries::logged_at.eq(entry.logged_at),
+        ))
+        .execute(&mut conn)
+        .unwrap();
+    drop(conn);
+    assert_eq!(noticed(&case), [By::Audit, By::Bag, By::Sync]);
 }
