@@ -11,7 +11,7 @@ drill() {
 }
 
 changes() {
-    ENDCHECK_DRILL_CHANGES=${CHANGES:-2000} cargo test --workspace --locked --test it -- --nocapture verify::
+    ENDCHECK_DRILL_CHANGES=${CHANGES:-2000} cargo test --workspace --locked --test it -- --nocapture --test-threads=2 verify:: bag::changes
 }
 
 phase 'build' cargo build --workspace --all-targets --locked

@@ -7,6 +7,7 @@ use endcheck::ExitStatus;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{CompactRange, leaf_hash};
 use endcheck_protocol::tlog::{EntryKind, LogEntry};
+use endcheck_server::db::PooledConn;
 use endcheck_server::db::schema::log_entries;
 
 use super::{Case, unpack};
@@ -23,12 +24,13 @@ enum By {
 }
 
 /// Lets an insider change what triggers guard: whoever owns the database owns its triggers.
-fn tampered(case: &mut Case, statements: &str) {
+fn tampered(case: &mut Case, statements: &str) -> PooledConn {
     case.office.server.damaged();
     let database = case.office.server.database();
     let mut conn = database.connect();
     database.remove_guards(&mut conn);
     conn.batch_execute(statements).unwrap_or_else(|error| panic!("{statements}: {error}"));
+    conn
 }
 
 fn noticed(case: &Case) -> Vec<By> {
@@ -151,7 +153,7 @@ fn what_an_insider_does_to_the_rows_is_caught() {
     for (what, statements, expected) in tricks {
         let mut case = Case::new();
         let statements = statements.replace("NOTE", NOTE).replace("ZEROS", &"0".repeat(64));
-        tampered(&mut case, &statements);
+        drop(tampered(&mut case, &statements));
         let by = noticed(&case);
         println!("| {what} | {by:?} |");
         assert_eq!(by, *expected, "{what}");
@@ -173,8 +175,7 @@ fn a_log_that_is_rewritten_whole_stops_the_device_s_next_sync() {
         range.push(if at == 2 { leaf_hash(&bytes) } else { leaf });
     }
     let roots = serde_json::to_string(range.roots()).unwrap();
-    tampered(&mut case, &format!("update log_head set compact_range = '{roots}'"));
-    let mut conn = case.office.server.database().connect();
+    let mut conn = tampered(&mut case, &format!("update log_head set compact_range = '{roots}'"));
     diesel::update(log_entries::table.find(2))
         .set((
             log_entries::entry.eq(&bytes),
