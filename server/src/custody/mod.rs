@@ -8,6 +8,7 @@ mod http;
 mod store;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use endcheck_protocol::digest::Sha256;
@@ -179,12 +180,14 @@ pub fn ledger(conn: &mut Conn, visit: &VisitId, log_size: u64) -> Result<Vec<Led
     let mut trees: BTreeMap<i64, Tree> = BTreeMap::new();
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        if !trees.contains_key(&row.log_index) {
-            let leaves = store::batch(conn, row.log_index)?;
-            trees.insert(row.log_index, leaves.iter().map(|text| leaf_hash(text.as_bytes())).collect());
-        }
+        let tree = match trees.entry(row.log_index) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(free) => {
+                let leaves = store::batch(conn, row.log_index)?;
+                free.insert(leaves.iter().map(|text| leaf_hash(text.as_bytes())).collect())
+            }
+        };
         let entry: LedgerEntry = serde_json::from_str(&row.entry).map_err(|e| Error::Internal(e.into()))?;
-        let Some(tree) = trees.get_mut(&row.log_index) else { continue };
         let position = u64::try_from(row.position).unwrap_or(0);
         lines.push(LedgerLine {
             entry,

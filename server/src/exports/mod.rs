@@ -125,7 +125,7 @@ pub fn prepare(
         Some(wanted) if (1..=log_size).contains(&wanted) => wanted,
         Some(wanted) => {
             let reason = format!("the log has {log_size} entries, so there is no state of {wanted}");
-            return Err(Error::invalid_field("as_of", &reason));
+            return Err(Error::invalid_field("as_of", reason));
         }
     };
     let bag = gather::bag(conn, app, &visit, log_size, command.redacted, now)?;
@@ -178,7 +178,7 @@ fn recipients(texts: &[String]) -> Result<Vec<age::x25519::Recipient>> {
         .iter()
         .map(|text| {
             text.parse::<age::x25519::Recipient>().map_err(|problem| {
-                Error::invalid_field("recipient", &format!("{text:?} is no age recipient (age1…): {problem}"))
+                Error::invalid_field("recipient", format!("{text:?} is no age recipient (age1…): {problem}"))
             })
         })
         .collect()

@@ -146,7 +146,7 @@ pub fn determine(
         id: id.clone(),
         visit: visit_id.clone(),
         outcome: command.outcome.as_str().to_owned(),
-        reasons: command.reasons.iter().filter_map(|reason| word(reason)).collect(),
+        reasons: command.reasons.iter().filter_map(word).collect(),
         reason: reason.clone(),
         author: actor.user.clone(),
         author_name: actor.name.clone(),
