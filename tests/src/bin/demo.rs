@@ -295,6 +295,7 @@ impl Story {
         let again = inspector.run(&["sync"])?;
         say(&format!("(once more: {})", again.trim().lines().next().unwrap_or_default()));
         self.review()?;
+        self.hand_over(&inspector)?;
         let Self { stage, password, .. } = self;
         heading("Where to look");
         say(&format!("  {}   every visit", stage.url("/visits")));
@@ -346,6 +347,22 @@ impl Story {
                      "reason": "Both amplifiers were seen with their serials; use and keeping are as licensed." }),
         )?;
         say(&format!("Determination: {} (log entry {})", string(&made, "/outcome"), made["log_index"]));
+        Ok(())
+    }
+}
+
+impl Story {
+    /// The case leaves headquarters, and somebody who has nothing but two published keys verifies it.
+    fn hand_over(&self, inspector: &Inspector) -> Result<()> {
+        heading("The case, for somebody who trusts nobody");
+        let [archive, policy] = ["case.tar", "policy"].map(|name| text(&self.stage.folder.join(name)));
+        let why = "The court asked for it.";
+        say(self.stage.server_says(&["export", &self.visit, "--why", why, "--out", &archive])?.trim());
+        let published =
+            self.stage.http.get(self.stage.url("/log/policy")).call()?.into_body().read_to_string()?;
+        std::fs::write(&policy, published)?;
+        let verified = inspector.run(&["verify", &archive, "--policy", &policy])?;
+        say(verified.trim().lines().last().unwrap_or_default());
         Ok(())
     }
 }
