@@ -48,6 +48,8 @@ mod tablet;
 #[cfg(test)]
 mod tus_clients;
 #[cfg(test)]
+mod vectors;
+#[cfg(test)]
 mod verify;
 #[cfg(test)]
 mod visits;
