@@ -12,6 +12,7 @@ missing() {
     command -v exiftool >/dev/null || need+=(libimage-exiftool-perl)
     command -v exiv2 >/dev/null || need+=(exiv2)
     command -v age >/dev/null || need+=(age)
+    command -v openssl >/dev/null || need+=(openssl)
     command -v go >/dev/null || need+=(golang-go)
     [ -d /usr/share/gocode/src/golang.org/x/mod ] || need+=(golang-golang-x-mod-dev)
     command -v chromium >/dev/null || need+=(chromium)
