@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The long drills: what `make test` does a few times. Faults, KILLS times on both databases (the module
-# `drill`), and changes of what was signed or proved, CHANGES of each file (the module `verify`). Takes the build that `make test` makes.
+# `drill`); changes of what was signed or proved, CHANGES of each file (`verify`); changes of a bag, some
+# sixty in each of CHANGES / 5 rounds (`bag::changes`). Takes the build that `make test` makes.
 set -euo pipefail
 source "$(dirname "$0")/phases.sh"
 export ENDCHECK_DRILL_KILLS=${KILLS:-2000}

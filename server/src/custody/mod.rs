@@ -58,7 +58,7 @@ pub fn by_person(conn: &mut Conn, actor: &Actor, deed: &Deed<'_>, now: Timestamp
     note(conn, deed.visit, &deed.note(actor.to_string(), &actor.name), None, now)
 }
 
-/// Notes what a device did by its own account; once for each act and subject.
+/// Notes what a device did, by its own account and clock.
 ///
 /// # Errors
 /// When the database fails.

@@ -132,7 +132,6 @@ fn no_change_of_a_bag_that_means_something_else_passes() {
     for _ in 0..rounds() {
         for path in &all {
             let whole = forger.whole[path].clone();
-            // A space at the end of the JSON that only lists what is here changes nothing.
             let at = fastrand::usize(..whole.len());
             let bit = 1 << fastrand::u8(..8);
             let (told, proof) = (forger.is_told(path), forger.name(path) == bag::PROOF);
@@ -193,7 +192,7 @@ fn no_change_of_a_bag_that_means_something_else_passes() {
     );
 }
 
-/// Receipts and their proofs stand for themselves, and anchors carry more than one way to the same end.
+/// A device's other keys sign nothing here, and what an anchor adds is told but for its own record.
 fn harmless(name: &str) -> bool {
     name == bag::ANCHORS || name.ends_with(".keys.json")
 }
