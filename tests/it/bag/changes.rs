@@ -284,11 +284,20 @@ fn deliberate(forger: &mut Forger<'_>) {
     });
     // A whole record left out, and everything that tells of it.
     let name = note.file_name().unwrap().to_string_lossy().replace(".dsse.json", "");
-    forger.try_change("a record left out with all that tells of it", false, |forger| {
+    let leave_out = |forger: &Forger<'_>| {
         for path in forger.whole.keys().filter(|path| path.to_string_lossy().contains(&name)) {
             std::fs::remove_file(path).unwrap();
         }
-    });
+    };
+    forger.try_change("a record left out with all that tells of it", false, leave_out);
+    // Both the device's close and the determination say so, each by itself.
+    leave_out(forger);
+    remake_manifests(&forger.folder);
+    let complaints = forger.case.complaints(&forger.folder);
+    for check in ["nothing-left-out", "what-was-considered"] {
+        assert!(complaints.iter().any(|one| one.starts_with(check)), "{check}: {complaints:#?}");
+    }
+    forger.restore();
     let dropped = forger.below("data/determinations/");
     forger.try_change("every determination and approval left out", false, |_| {
         for path in &dropped {
