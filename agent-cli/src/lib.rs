@@ -14,6 +14,7 @@ mod dossier;
 mod environment;
 #[cfg(test)]
 mod flows;
+mod hashing;
 mod identity;
 mod locate;
 mod refusal;

@@ -7,23 +7,14 @@
     reason = "the helpers of a test fail by panicking, and a skipped test says so"
 )]
 
+mod common;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use endcheck_protocol::photo::{self, PhotoFlag as Flag, PositionAbsence as Absence};
 use proptest::prelude::*;
-
-/// The folder with the test data, if this machine has it.
-fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no test data at {}; set ENDCHECK_TEST_DATA", folder.display());
-    None
-}
 
 /// A tab-separated table with quoted fields, as rows of column name → field.
 fn table(path: &Path) -> Vec<HashMap<String, String>> {
@@ -35,7 +26,7 @@ fn table(path: &Path) -> Vec<HashMap<String, String>> {
 
 #[test]
 fn every_real_photo_reads_as_the_independent_tool_says() {
-    let Some(data) = data() else { return };
+    let Some(data) = common::data("") else { return };
     let rows = table(&data.join("photos/groundtruth_shared.tsv"));
     assert_eq!(rows.len(), 34);
     for row in rows {
@@ -170,7 +161,7 @@ const HOSTILE: &[(&str, Fate)] = &[
 
 #[test]
 fn every_hostile_photo_meets_its_fate() {
-    let Some(data) = data() else { return };
+    let Some(data) = common::data("") else { return };
     let now = "2026-08-01T00:00:00Z".parse().unwrap();
     for row in table(&data.join("hostile/EXPECT_shared.tsv")) {
         let Some(name) = row["file"].strip_prefix("built/shared/") else { continue };
@@ -211,7 +202,7 @@ fn every_hostile_photo_meets_its_fate() {
 
 #[test]
 fn refusals_say_what_and_what_next() {
-    let Some(data) = data() else { return };
+    let Some(data) = common::data("") else { return };
     let refused = |name: &str| {
         photo::read(&std::fs::read(data.join("hostile/built/shared").join(name)).unwrap())
             .unwrap_err()
@@ -225,7 +216,7 @@ fn refusals_say_what_and_what_next() {
 
 #[test]
 fn positions_in_doubt_are_used_for_no_verdict() {
-    let Some(data) = data() else { return };
+    let Some(data) = common::data("") else { return };
     let verdict = |name: &str| {
         let facts =
             photo::read(&std::fs::read(data.join("hostile/built/shared/exif").join(name)).unwrap()).unwrap();
@@ -238,7 +229,7 @@ fn positions_in_doubt_are_used_for_no_verdict() {
 
 #[test]
 fn every_file_of_the_malformed_corpus_ends_soon() {
-    let Some(data) = data() else { return };
+    let Some(data) = common::data("") else { return };
     let rows = table(&data.join("hostile/CORPUS_shared.tsv"));
     assert!(rows.len() > 200);
     let mut taken = 0;

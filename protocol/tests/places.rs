@@ -4,29 +4,22 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on stderr what it skipped"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skipped"
 )]
+
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use endcheck_protocol::place::nmea::{self, NmeaReading, Rejection};
 use endcheck_protocol::place::{Fence, Position, gpsd, manual, termux};
 use proptest::prelude::*;
 use serde_json::Value;
 
-fn data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is absent; set ENDCHECK_TEST_DATA to the data folder", path.display());
-    None
-}
+use common::data;
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

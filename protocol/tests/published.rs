@@ -7,6 +7,8 @@
     reason = "a test may fail loudly and says what it skips"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -20,14 +22,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 fn vectors(name: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder =
-        std::env::var_os("ENDCHECK_TEST_DATA").map_or(root, PathBuf::from).join("vectors").join(name);
-    if folder.exists() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there; ENDCHECK_TEST_DATA names the data folder", folder.display());
-    None
+    common::data(&format!("vectors/{name}"))
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -4,11 +4,13 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on stderr what it skipped"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skipped"
 )]
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::Path;
 
 use chrono::TimeDelta;
 use endcheck_protocol::photo;
@@ -17,16 +19,7 @@ use endcheck_protocol::place::{Position, Track, TrackPlace, TrackRefusal};
 use endcheck_protocol::time::Timestamp;
 use proptest::prelude::*;
 
-fn data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is absent; set ENDCHECK_TEST_DATA to the data folder", path.display());
-    None
-}
+use common::data;
 
 fn rows(path: &Path) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(path).unwrap();

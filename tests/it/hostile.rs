@@ -8,7 +8,7 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::photo::{self, PhotoFacts};
 use endcheck_server::accounts::{self, Role, SESSION_COOKIE};
 use endcheck_server::clock::Clock;
-use endcheck_tests::{Http, ServerProcess, workspace_root};
+use endcheck_tests::{Http, ServerProcess, test_data};
 use serde_json::Value;
 
 use crate::hand::{HandDevice, answers};
@@ -19,16 +19,9 @@ const SHIPMENT: &str = "SH-2026-0101";
 /// What the whole server may have held in memory at any time.
 const MAX_RESIDENT_KIB: u64 = 512 * 1024;
 
-/// The folder of hostile files; nothing, with a message, where it is not.
+/// The folder of hostile files.
 fn hostile() -> Option<PathBuf> {
-    let data = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
-    let folder = data.join("hostile");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there; ENDCHECK_TEST_DATA names the folder of test data", folder.display());
-    None
+    test_data("hostile")
 }
 
 /// The paths below `built/shared` in these folders with what must happen to each.

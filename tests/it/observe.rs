@@ -11,7 +11,7 @@ use endcheck_protocol::photo::{self, PhotoFacts};
 use endcheck_protocol::place::{Fix, Position, Provider};
 use endcheck_protocol::record::{Act, FileFacts, ItemSighting, SerialEntry, VerificationMethod};
 use endcheck_server::accounts;
-use endcheck_tests::workspace_root;
+use endcheck_tests::{test_data, workspace_root};
 use serde_json::{Value, json};
 
 use crate::hand::{HandDevice, file_facts, task};
@@ -32,21 +32,6 @@ fn found(office: &Office, visit: &str, signal: &str) -> Vec<Value> {
     let dossier = office.dossier(visit);
     let findings = dossier["findings"].as_array().unwrap().iter();
     findings.filter(|finding| finding["signal"] == signal).cloned().collect()
-}
-
-/// A file or folder of the test data, if it is there.
-fn data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
-    let path = root.join(path);
-    if !path.exists() {
-        println!(
-            "skipped: {} is not there; ENDCHECK_TEST_DATA names the folder of test data",
-            path.display()
-        );
-        return None;
-    }
-    Some(path)
 }
 
 fn open() -> Act {
@@ -302,7 +287,7 @@ fn says(findings: &[Value], signal: &str) -> bool {
 
 #[test]
 fn moved_shifted_and_stripped_photos_raise_what_is_asked() {
-    let Some(folder) = data("photos/tamper") else { return };
+    let Some(folder) = test_data("photos/tamper") else { return };
     let (office, visit, mut device) = dispatched();
     let table = std::fs::read_to_string(folder.join("expect_shared.tsv")).unwrap();
     let altered = ["__gps_moved.jpg", "__date_shifted.jpg", "__stripped.jpg"];
@@ -328,7 +313,7 @@ fn moved_shifted_and_stripped_photos_raise_what_is_asked() {
 
 #[test]
 fn untouched_photos_contradict_nothing() {
-    let Some(folder) = data("photos/shared") else { return };
+    let Some(folder) = test_data("photos/shared") else { return };
     let (office, visit, mut device) = dispatched();
     let files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let found = looked_into(&office, &visit, &mut device, &files);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use endcheck_protocol::photo;
 use endcheck_server::app::App;
-use endcheck_tests::workspace_root;
+use endcheck_tests::test_data;
 use serde_json::Value;
 
 use crate::hand::HandDevice;
@@ -14,16 +14,9 @@ use crate::office::{Office, fixture, text, tick};
 const SHIPMENT: &str = "SH-2026-0101";
 const OTHER_SITE: &str = "SH-2026-0103";
 
-/// The folder of photos; nothing, with a message, where it is not.
+/// The folder of photos.
 fn photos() -> Option<PathBuf> {
-    let data = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
-    let folder = data.join("photos");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there; ENDCHECK_TEST_DATA names the folder of test data", folder.display());
-    None
+    test_data("photos")
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {

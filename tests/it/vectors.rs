@@ -6,21 +6,10 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 use endcheck_protocol::digest::Sha256;
-use endcheck_tests::workspace_root;
+use endcheck_tests::test_data;
 
 use crate::office::Office;
 use crate::tablet::Tablet;
-
-fn vectors(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
-    let folder = root.join("vectors").join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there; ENDCHECK_TEST_DATA names the data folder", folder.display());
-    None
-}
 
 fn folders(below: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(below)
@@ -72,7 +61,7 @@ fn out_of_scope(name: &str) -> Option<&'static str> {
 
 #[test]
 fn sealed_files_open_and_fail_as_the_age_vectors_say() {
-    let Some(folder) = vectors("age/testdata") else { return };
+    let Some(folder) = test_data("vectors/age/testdata") else { return };
     let (mut passed, mut left_out, mut wrong) = (0, 0, Vec::new());
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -130,7 +119,7 @@ fn sealed_files_open_and_fail_as_the_age_vectors_say() {
 
 #[test]
 fn bags_are_refused_as_the_conformance_suite_says() {
-    let Some(folder) = vectors("bagit") else { return };
+    let Some(folder) = test_data("vectors/bagit") else { return };
     let office = Office::open();
     let tablet = Tablet::enrolled(&office, &office.iris);
     let policy = tempfile::tempdir().unwrap();

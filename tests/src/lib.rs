@@ -34,3 +34,17 @@ use std::path::PathBuf;
 pub fn workspace_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a workspace").to_path_buf()
 }
+
+/// A file or folder of the data that `ENDCHECK_TEST_DATA` names and the repository does not hold; nothing, with
+/// a message, where it is not.
+#[must_use]
+pub fn test_data(below: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("ENDCHECK_TEST_DATA")
+        .map_or_else(|| workspace_root().join("../shared/data"), PathBuf::from);
+    let path = root.join(below);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not there; ENDCHECK_TEST_DATA names the folder of test data", path.display());
+    None
+}

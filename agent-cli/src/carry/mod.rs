@@ -9,7 +9,7 @@ mod receipts;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -18,17 +18,15 @@ use endcheck_protocol::carry::{
     read_manifest,
 };
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope;
 use endcheck_protocol::sync::{Operation, SyncHead, plan};
-use endcheck_protocol::{envelope, package};
 use serde::Serialize;
-use sha2::Digest as _;
 
 pub use receipts::{TakenIn, take_in};
 
+use crate::hashing::hashed;
 use crate::seal;
 use crate::session::Session;
-
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -56,30 +54,31 @@ pub fn write(session: &mut Session<'_>, stick: &Path) -> anyhow::Result<Written>
     let mut written = Written { folder: folder.clone(), records: 0, files: 0, files_there: 0, bytes: 0 };
     let mut parts: BTreeSet<Sha256> = BTreeSet::new();
 
+    let recipients = seal::recipients(&session.identity.certificate.recipients)?;
     let (records, packages) = (session.store.unsent_records()?, session.store.unsent_packages()?);
     for operation in plan(&records, &packages, &[], &nothing_known(session)) {
-        match operation {
+        let sealed = match operation {
             Operation::SendRecords(hashes) => {
                 let mut envelopes = Vec::new();
                 for hash in &hashes {
                     envelopes.extend(session.store.envelope(hash)?);
                 }
-                let sealed = seal_batch(&envelopes, &session.identity.certificate.recipients, &folder)?;
-                written.records += u64::try_from(envelopes.len())?;
-                written.bytes += sealed.sealed_size_bytes;
-                parts.insert(sealed.sealed_sha256);
+                let lines: Vec<&[u8]> = envelopes.iter().map(Vec::as_slice).collect();
+                vec![(seal::seal_records(&lines, &recipients)?, envelopes.len())]
             }
             // Sealed when the visit was closed, in the same form; they go as they are.
             Operation::SendPackages(hashes) => {
-                for hash in hashes {
-                    let (bytes, held) = session.store.package(&hash)?;
-                    write_durably(&folder, &part_name(&hash), &bytes).with_context(cannot)?;
-                    written.records += u64::try_from(held.len())?;
-                    written.bytes += u64::try_from(bytes.len())?;
-                    parts.insert(hash);
-                }
+                let package = |hash| session.store.package(hash).map(|(bytes, held)| (bytes, held.len()));
+                hashes.iter().map(package).collect::<anyhow::Result<_>>()?
             }
-            Operation::CreateUpload { .. } | Operation::ResumeUpload { .. } => {}
+            Operation::CreateUpload { .. } | Operation::ResumeUpload { .. } => Vec::new(),
+        };
+        for (bytes, count) in sealed {
+            let name = Sha256::of(&bytes);
+            write_durably(&folder, &part_name(&name), &bytes).with_context(cannot)?;
+            written.records += u64::try_from(count)?;
+            written.bytes += u64::try_from(bytes.len())?;
+            parts.insert(name);
         }
     }
     let sealed_folder = session.store.sealed_folder();
@@ -128,31 +127,9 @@ fn nothing_known(session: &Session<'_>) -> SyncHead {
     }
 }
 
-/// Seals envelopes as one file: a line each, packed with zstd, in age.
-fn seal_batch(
-    envelopes: &[Vec<u8>],
-    recipients: &[String],
-    folder: &Path,
-) -> anyhow::Result<seal::SealedFile> {
-    let lines = package::lines(envelopes.iter().map(Vec::as_slice));
-    let packed = zstd::bulk::compress(&lines, seal::ZSTD_LEVEL).context("the records cannot be packed")?;
-    seal::seal(&mut packed.as_slice(), &seal::recipients(recipients)?, folder, u64::MAX)
-}
-
 /// Whether the file is there with that content.
 fn is_whole(path: &Path, expected: &Sha256) -> bool {
-    let hashed = || {
-        let mut file = File::open(path)?;
-        let mut hash = sha2::Sha256::new();
-        let mut buffer = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return std::io::Result::Ok(Sha256::from_hasher(hash)),
-                read => hash.update(buffer.get(..read).unwrap_or_default()),
-            }
-        }
-    };
-    hashed().is_ok_and(|found| found == *expected)
+    File::open(path).and_then(hashed).is_ok_and(|found| found == *expected)
 }
 
 /// Copies a sealed copy as a part; its size.

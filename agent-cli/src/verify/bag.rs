@@ -11,7 +11,8 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ledger::{CustodyAct, Note};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::tlog::EntryKind;
-use sha2::Digest as _;
+
+use crate::hashing::hashed;
 
 use super::papers::{Papers, Signed, read_proof};
 use super::{Found, Outcome, Verifier};
@@ -103,7 +104,7 @@ impl Bag {
     fn take(&mut self, path: String, size_bytes: u64, mut source: impl Read) -> io::Result<()> {
         let only_hashed = ["data/original/", "data/derived/"].iter().any(|folder| path.starts_with(folder));
         let sha256 = if only_hashed || size_bytes > MAX_READ_BYTES {
-            hash(&mut source)?
+            hashed(&mut source)?
         } else {
             let mut content = Vec::new();
             source.take(MAX_READ_BYTES).read_to_end(&mut content)?;
@@ -176,18 +177,6 @@ impl Bag {
             return Err(format!("{path} is there but not listed"));
         }
         Ok(format!("{} files, each as its manifest lists it, and no other", self.hashes.len()))
-    }
-}
-
-fn hash(source: &mut impl Read) -> io::Result<Sha256> {
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let count = source.read(&mut buffer)?;
-        match buffer.get(..count) {
-            Some(bytes) if count > 0 => hasher.update(bytes),
-            _ => return Ok(Sha256::from_hasher(hasher)),
-        }
     }
 }
 

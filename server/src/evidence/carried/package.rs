@@ -14,6 +14,7 @@ use endcheck_protocol::carry::{
 };
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, MAX_ENVELOPE_BYTES};
+use endcheck_protocol::package;
 use endcheck_protocol::sync::MAX_FILE_BYTES;
 use sha2::Digest as _;
 
@@ -244,9 +245,7 @@ pub(super) fn content(copied: &Copied, identity: &age::x25519::Identity) -> Cont
         Ok(lines) if lines.len() > MAX_BATCH_BYTES => {
             Content::Damaged(format!("it holds more than {MAX_BATCH_BYTES} bytes of records"))
         }
-        Ok(lines) => Content::Batch(
-            lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect(),
-        ),
+        Ok(lines) => Content::Batch(package::split(&lines).map(<[u8]>::to_vec).collect()),
         Err(_) => Content::File,
     }
 }

@@ -14,7 +14,7 @@ use endcheck_protocol::photo::{self, PhotoFormat};
 use endcheck_server::picture;
 
 use crate::measure::{children_cpu_s, median};
-use crate::programs::{data_folder, run as run_program};
+use crate::programs::run as run_program;
 use crate::table::Row;
 
 /// The hidden argument that makes this program the one that looks.
@@ -27,7 +27,8 @@ const REPEATS: usize = 12;
 const MIN_PIXELS: u64 = 5_000_000;
 
 pub fn run() -> anyhow::Result<Vec<Row>> {
-    let shared = data_folder().context("the shared photos are needed: set ENDCHECK_TEST_DATA")?;
+    let shared =
+        endcheck_tests::test_data("").context("the shared photos are needed: set ENDCHECK_TEST_DATA")?;
     let folder = tempfile::tempdir()?;
     let mut photos = photos(&shared.join("photos/shared"))?;
     let whole_set = photos.len();

@@ -13,7 +13,7 @@ use endcheck_protocol::photo;
 use endcheck_tests::process::program;
 
 use crate::measure::{children_cpu_s, median, timed};
-use crate::programs::{data_folder, run_quietly};
+use crate::programs::run_quietly;
 use crate::table::Row;
 
 /// The hidden argument that makes this program the reader.
@@ -101,8 +101,9 @@ fn parse_in_memory(files: &[PathBuf]) -> anyhow::Result<f64> {
 }
 
 fn photos() -> anyhow::Result<Vec<PathBuf>> {
-    let folder =
-        data_folder().context("the shared photos are needed: set ENDCHECK_TEST_DATA")?.join("photos/shared");
+    let folder = endcheck_tests::test_data("")
+        .context("the shared photos are needed: set ENDCHECK_TEST_DATA")?
+        .join("photos/shared");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

@@ -1,6 +1,5 @@
 //! Running other programs: ours and the peers.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -35,11 +34,4 @@ pub fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
         .status()
         .with_context(|| format!("{:?} is missing: run scripts/bench.sh", command.get_program()))?;
     Ok(())
-}
-
-/// The shared data, where it is present.
-pub fn data_folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("ENDCHECK_TEST_DATA")
-        .map_or_else(|| endcheck_tests::workspace_root().join("../shared/data"), PathBuf::from);
-    folder.is_dir().then_some(folder)
 }
