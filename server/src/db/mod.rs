@@ -69,6 +69,21 @@ impl Conn {
     }
 }
 
+/// Inserts rows, many to a statement: `insert_rows!(conn, table, &rows)`. The derived connection
+/// knows single rows only.
+macro_rules! insert_rows {
+    ($conn:expr, $table:expr, $rows:expr) => {{
+        for rows in $rows.chunks($crate::db::CHUNK) {
+            let statement = diesel::insert_into($table).values(rows);
+            match $conn {
+                $crate::db::Conn::Sqlite(conn) => statement.execute(conn)?,
+                $crate::db::Conn::Postgres(conn) => statement.execute(conn)?,
+            };
+        }
+    }};
+}
+pub(crate) use insert_rows;
+
 /// A statement that both dialects know, though the derived connection does not: upserts above all.
 #[derive(QueryId)]
 pub struct Both<Q>(pub Q);

@@ -68,34 +68,30 @@ pub fn append_all(
     let (mut size, roots) = store::lock_head(conn)?;
     let mut range = CompactRange::from_parts(u64::try_from(size).unwrap_or(0), roots)
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("the log's head does not fit its size {size}")))?;
-    let mut logged = Vec::with_capacity(subjects.len());
+    let mut rows = Vec::with_capacity(subjects.len());
     for subject in subjects {
         let mut salt = [0_u8; 32];
         getrandom::fill(&mut salt).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
         let entry = LogEntry::new(kind, now, &salt, subject);
         let bytes = entry.to_bytes().map_err(|e| Error::Internal(e.into()))?;
         let leaf = leaf_hash(&bytes);
-        let salt = hex::encode(salt);
-        store::insert(
-            conn,
-            &store::EntryRow {
-                idx: size,
-                kind: kind.as_str(),
-                subject,
-                salt: &salt,
-                entry: &bytes,
-                leaf_hash: &leaf,
-                logged_at: now,
-            },
-        )?;
-        for (level, position, root) in range.push(leaf) {
+        for (level, position, root) in range.push(leaf.clone()) {
             store::insert_node(conn, level, position, &root)?;
         }
-        logged.push(Logged { index: size, salt, at: now });
+        rows.push(store::EntryRow {
+            idx: size,
+            kind: kind.as_str(),
+            subject,
+            salt: hex::encode(salt),
+            entry: bytes,
+            leaf_hash: leaf,
+            logged_at: now,
+        });
         size += 1;
     }
+    store::insert(conn, &rows)?;
     store::set_head(conn, size, range.roots())?;
-    Ok(logged)
+    Ok(rows.into_iter().map(|row| Logged { index: row.idx, salt: row.salt, at: now }).collect())
 }
 
 /// The log's present size and tree head.

@@ -4,19 +4,19 @@ use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 
-use crate::db::Conn;
+use crate::db::{Conn, insert_rows};
 use crate::db::schema::{log_entries, log_head, log_nodes};
 use crate::error::{Error, Result};
 
 #[derive(Insertable)]
-#[diesel(table_name = log_entries)]
+#[diesel(table_name = log_entries, treat_none_as_default_value = false)]
 pub(super) struct EntryRow<'a> {
     pub idx: i64,
     pub kind: &'a str,
     pub subject: &'a Sha256,
-    pub salt: &'a str,
-    pub entry: &'a [u8],
-    pub leaf_hash: &'a Sha256,
+    pub salt: String,
+    pub entry: Vec<u8>,
+    pub leaf_hash: Sha256,
     pub logged_at: Timestamp,
 }
 
@@ -46,8 +46,8 @@ pub(super) fn set_head(conn: &mut Conn, size: i64, roots: &[Sha256]) -> Result<(
     Ok(())
 }
 
-pub(super) fn insert(conn: &mut Conn, row: &EntryRow<'_>) -> Result<()> {
-    diesel::insert_into(log_entries::table).values(row).execute(conn)?;
+pub(super) fn insert(conn: &mut Conn, rows: &[EntryRow<'_>]) -> Result<()> {
+    insert_rows!(conn, log_entries::table, rows);
     Ok(())
 }
 
