@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 
-use crate::db::{Conn, insert_rows};
 use crate::db::schema::{log_entries, log_head, log_nodes};
+use crate::db::{Conn, insert_rows};
 use crate::error::{Error, Result};
 
 #[derive(Insertable)]
