@@ -31,6 +31,7 @@ pub mod parties;
 pub mod picture;
 pub mod resource;
 pub mod reviews;
+pub mod risk;
 pub mod rows;
 pub mod shipments;
 pub mod sites;
