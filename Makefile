@@ -1,5 +1,5 @@
 # Each target is one tool; what it does is in the script of its name.
-.PHONY: demo test drill bench fmt lint deny clean-data
+.PHONY: demo test drill bench simulation fmt lint deny clean-data
 
 demo:       ## build, serve, play one real visit; ONCE=1 ends with DEMO OK, PORT= chooses the port
 	@scripts/demo.sh
@@ -12,6 +12,9 @@ drill:      ## the long drills: faults on both databases, KILLS= of each; change
 
 bench:      ## the benchmarks, each beside a peer
 	@scripts/bench.sh
+
+simulation: ## five years of choosing in three ways; redraws docs/selection.svg
+	@cargo run --release --locked -p endcheck-tests --bin simulate docs/selection.svg
 
 fmt:        ## lay out the sources
 	@cargo fmt --all

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmarks: each figure beside a peer or a limit of the same run. FIGURES chooses some of exif,
-# capture, ingest, list, link, analysis and duplicates. Installs the peers from Debian, npm and PyPI where they are
+# capture, ingest, list, link, log, bundle, analysis, duplicates and risk. Installs the peers from Debian, npm and PyPI where they are
 # missing.
 set -euo pipefail
 source "$(dirname "$0")/phases.sh"

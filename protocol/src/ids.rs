@@ -133,6 +133,10 @@ ids! {
     TemplateId,
     /// A tus upload.
     UploadId,
+    /// Something known of a party or shipment besides its papers.
+    SignalId,
+    /// A draw of shipments to be checked.
+    SelectionId,
 }
 
 #[cfg(test)]

@@ -345,6 +345,37 @@ fn an_item_outside_the_sample_needs_nothing_but_something_must_be_seen() {
     assert_eq!(kinds, [ObstacleKind::NothingSighted]);
 }
 
+/// One item that is not as declared ends the sample: what it left out is then to be seen, too.
+#[test]
+fn one_defect_ends_the_sample() {
+    let mut checklist = small(&question("a", ""));
+    let mut left_out = checklist.items[0].clone();
+    left_out.id = ItemId::mint();
+    left_out.in_sample = false;
+    checklist.items.push(left_out.clone());
+    let told = |status: ItemStatus| {
+        let mut state =
+            State { outcome: Some(VisitOutcome::Completed), answers: vec![yes_to("a")], ..State::default() };
+        state.items.insert(checklist.items[0].id.clone(), status);
+        let missing = evaluate(&checklist, &state).missing;
+        // Whoever says that it was not sampled cannot go on saying so.
+        state.items.insert(left_out.id.clone(), ItemStatus::NotSampled);
+        let against = favourable_obstacles(&checklist, &state);
+        let about = |item: &Option<ItemId>| item.as_ref() == Some(&left_out.id);
+        (
+            missing.iter().any(|missing| about(&missing.item)),
+            against.iter().any(
+                |o| matches!(&o.kind, ObstacleKind::ItemNotSighted { item, .. } if *item == left_out.id),
+            ),
+        )
+    };
+    assert_eq!(told(ItemStatus::Sighted), (false, false));
+    assert_eq!(told(ItemStatus::Destroyed), (false, false), "accounted for by a certificate, not a defect");
+    for status in [ItemStatus::SerialMismatch, ItemStatus::Absent, ItemStatus::Stolen] {
+        assert_eq!(told(status), (true, true), "{status:?}");
+    }
+}
+
 /// What is missing is supplied until nothing is, as an inspector would.
 #[test]
 fn supplying_what_is_missing_completes_a_visit() {

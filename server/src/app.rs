@@ -22,7 +22,7 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews,
+    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews, risk,
     shipments, sites, uploads, visits,
 };
 
@@ -200,6 +200,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(sites::routes)
         .configure(shipments::routes)
         .configure(import::routes)
+        .configure(risk::routes)
         .configure(checks::routes)
         .configure(checklists::routes)
         .configure(visits::routes)
@@ -240,7 +241,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         sites::Api::openapi(),
         shipments::Api::openapi(),
         import::Api::openapi(),
+        risk::ApiDoc::openapi(),
         checks::ApiDoc::openapi(),
+        checks::selection::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
         uploads::ApiDoc::openapi(),

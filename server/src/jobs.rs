@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::shipments::{self, Arrival};
 use crate::visits::{self, TickOutcome};
-use crate::{checks, custody, evidence, idempotency, log};
+use crate::{checks, custody, evidence, idempotency, log, risk};
 
 /// What one tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -40,6 +40,7 @@ pub async fn tick(app: &Arc<App>) -> Result<Ticked> {
     evidence::sweep(app).await?;
     evidence::examine_due(app).await?;
     app.write(move |conn| custody::commit(conn, now)).await?;
+    risk::rescore(app).await?;
     Ok(Ticked { visits, routine_checks_opened, uploads_expired })
 }
 

@@ -15,7 +15,8 @@ use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
 use endcheck_server::exports::{self, ExportVisit, Exporter};
-use endcheck_server::{audit, db, evidence, import, jobs, witness};
+use endcheck_server::risk::commands::{self, PolicyCommand};
+use endcheck_server::{audit, checks, db, evidence, import, jobs, witness};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -60,6 +61,9 @@ enum Command {
     },
     /// Check every row that the log commits to against the log.
     Verify,
+    /// Check, try, compare, put into force and replay risk policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
@@ -160,6 +164,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             anyhow::ensure!(audit.holds(), "what is stored is not what the log commits to");
             Ok(())
         }
+        Command::Policy(command) => {
+            print(&run_policy(config, command)?);
+            Ok(())
+        }
         Command::User(UserCommand::Add { login, name, roles }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
@@ -181,6 +189,32 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Openapi => {
             print(&serde_json::to_string_pretty(&app::openapi())?);
             Ok(())
+        }
+    }
+}
+
+fn run_policy(config: Config, command: PolicyCommand) -> anyhow::Result<String> {
+    let now = Clock::default().now();
+    match command {
+        PolicyCommand::Check { file } => commands::check(&file),
+        PolicyCommand::Test { file } => commands::test(&file),
+        PolicyCommand::Diff { new, old } => {
+            commands::diff(&mut *database(&config)?.get()?, &new, old.as_deref(), now)
+        }
+        PolicyCommand::Activate { file, login, reason } => {
+            let password = password(&login)?;
+            let pool = database(&config)?;
+            let mut conn = pool.get()?;
+            let actor = accounts::person(&mut conn, &login, &password).map_err(told)?;
+            commands::activate(&mut conn, &actor, &file, reason, now)
+        }
+        PolicyCommand::Replay { assessment } => {
+            commands::replay(&mut *database(&config)?.get()?, assessment.as_ref())
+        }
+        PolicyCommand::Export { folder } => {
+            let app = App::open(config, Clock::default())?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            checks::selection::export(&app, &folder, runtime.handle())
         }
     }
 }

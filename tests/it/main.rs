@@ -40,8 +40,9 @@ mod reviews;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
-mod stick;
+mod selection;
 #[cfg(test)]
+mod stick;
 mod story;
 #[cfg(test)]
 mod tablet;

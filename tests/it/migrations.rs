@@ -10,7 +10,7 @@ use endcheck_tests::shape::{self, Column};
 use endcheck_tests::{DatabaseKind, TestDatabase};
 
 /// Rows of these are never updated or deleted.
-const KEPT: [&str; 20] = [
+const KEPT: [&str; 30] = [
     "custody_ledger",
     "custody_notes",
     "derived_files",
@@ -31,6 +31,16 @@ const KEPT: [&str; 20] = [
     "determinations",
     "determination_approvals",
     "visit_events",
+    "policies",
+    "policy_shadows",
+    "policy_approvals",
+    "policy_activations",
+    "risk_signals",
+    "party_history",
+    "assessments",
+    "selections",
+    "selection_draws",
+    "selection_overrides",
 ];
 
 #[derive(QueryableByName)]

@@ -117,10 +117,16 @@ impl Missing {
     }
 }
 
-/// The item's recorded status; `not_sampled` where the sample leaves it out and nothing is recorded.
+/// The item's recorded status; `not_sampled` where the sample leaves it out and nothing is recorded. One item that is
+/// not as declared ends the sample: then all are to be seen.
 pub(super) fn status_of(item: &ChecklistItem, state: &State) -> Option<ItemStatus> {
-    let left_out = (!item.in_sample).then_some(ItemStatus::NotSampled);
+    let left_out = is_left_out(item, state).then_some(ItemStatus::NotSampled);
     state.items.get(&item.id).copied().or(left_out)
+}
+
+/// Whether the sample leaves the item out, as things stand.
+pub(super) fn is_left_out(item: &ChecklistItem, state: &State) -> bool {
+    !item.in_sample && !state.items.values().any(|status| status.is_defect())
 }
 
 type Answers<'a> = BTreeMap<&'a QuestionId, &'a Answer>;

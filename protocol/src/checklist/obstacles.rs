@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::answer::{Answer, serials_match};
-use super::evaluate::{Missing, evaluate, status_of};
+use super::evaluate::{Missing, evaluate, is_left_out, status_of};
 use super::freeze::{Checklist, ChecklistItem};
 use super::state::{ItemStatus, State, VisitOutcome};
 use super::template::EvidenceKind;
@@ -88,7 +88,7 @@ fn item_obstacle(item: &ChecklistItem, state: &State) -> Option<Obstacle> {
     let status = status_of(item, state)?;
     let accounted = match status {
         ItemStatus::Sighted => true,
-        ItemStatus::NotSampled => !item.in_sample,
+        ItemStatus::NotSampled => is_left_out(item, state),
         ItemStatus::Destroyed | ItemStatus::Expended | ItemStatus::Demilitarised => {
             has_certificate(item, state)
         }

@@ -113,6 +113,23 @@ codes! {
     }
 }
 
+impl ItemStatus {
+    /// Whether the item was looked for and is not as declared.
+    #[must_use]
+    pub fn is_defect(self) -> bool {
+        matches!(
+            self,
+            Self::SerialMismatch
+                | Self::SerialUnreadable
+                | Self::Absent
+                | Self::Relocated
+                | Self::Transferred
+                | Self::Lost
+                | Self::Stolen
+        )
+    }
+}
+
 impl VisitOutcome {
     /// Whether somebody refused access.
     #[must_use]

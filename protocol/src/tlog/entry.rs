@@ -20,6 +20,12 @@ pub enum EntryKind {
     KeyEvent,
     Export,
     Custody,
+    /// A risk policy put into force.
+    Policy,
+    /// What a draw will be made with, before it is made.
+    Seed,
+    /// The outcome of a draw.
+    Selection,
 }
 
 impl EntryKind {
@@ -33,6 +39,9 @@ impl EntryKind {
             Self::KeyEvent => "key-event",
             Self::Export => "export",
             Self::Custody => "custody",
+            Self::Policy => "policy",
+            Self::Seed => "seed",
+            Self::Selection => "selection",
         }
     }
 }

@@ -32,7 +32,7 @@ pub use certificates::{DevicePapers, EnrolledDevice, IssuedCertificate, enrolled
 pub use devices::{CarryingDevice, Device, EnrolmentCode, RevokeDevice, device_by_sign_in_key, revoked_at};
 pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
-pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
+pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, person, start_session};
 pub use tokens::{AccessClaims, AssertionClaims};
 pub use users::{AddUser, User, add_user, find as find_user, is_active_inspector};
 pub use verified::VerifiedTokens;
@@ -80,6 +80,12 @@ pub enum Permission {
     Inspect,
     /// Manage accounts, enrolment codes and devices.
     ManageAccounts,
+    /// Load risk policies and try them.
+    EditPolicy,
+    /// Put a risk policy into force, together with somebody else.
+    ApprovePolicy,
+    /// Note red flags, tips and the outcome of screening.
+    NoteSignals,
 }
 
 impl Permission {
@@ -93,6 +99,8 @@ impl Permission {
             Self::Determine => matches!(role, R::Manager | R::Investigator),
             Self::Inspect => matches!(role, R::Inspector),
             Self::ManageAccounts => matches!(role, R::Admin | R::Manager),
+            Self::EditPolicy | Self::ApprovePolicy => matches!(role, R::Manager | R::Adjudicator),
+            Self::NoteSignals => matches!(role, R::Manager | R::Investigator),
         }
     }
 }

@@ -86,6 +86,15 @@ pub(super) fn check_password(conn: &mut Conn, login: &str, password: &str) -> Re
     }
 }
 
+/// The person who gives their password at the command line.
+///
+/// # Errors
+/// 401 when the login or the password is wrong.
+pub fn person(conn: &mut Conn, login: &str, password: &str) -> Result<Actor> {
+    let user = check_password(conn, &normal_login(login), password)?.id;
+    actor_of(conn, &user, None)
+}
+
 /// Begins a family of refresh tokens for a person whose password was right.
 pub(super) fn issue(conn: &mut Conn, app: &App, user: &UserId, now: Timestamp) -> Result<Tokens> {
     store::forget_expired(conn, now)?;

@@ -123,6 +123,9 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
         (EntryKind::Determination, store::determinations(conn)?),
         (EntryKind::Custody, store::derived(conn)?),
         (EntryKind::Export, store::exports(conn)?),
+        (EntryKind::Policy, store::activations(conn)?),
+        (EntryKind::Seed, store::seeds(conn)?),
+        (EntryKind::Selection, store::draws(conn)?),
     ];
     for (kind, rows) in committed {
         for (what, index, subject) in rows {
@@ -194,5 +197,8 @@ fn differing(conn: &mut Conn, audit: &mut Audit, records: &[store::RecordRow]) -
     audit.faults.extend(store::differing_files(conn, records)?);
     audit.faults.extend(store::differing_determinations(conn)?);
     audit.faults.extend(store::differing_notes(conn)?);
+    audit.faults.extend(store::differing_policies(conn)?);
+    audit.faults.extend(store::differing_assessments(conn)?);
+    audit.faults.extend(store::differing_draws(conn)?);
     Ok(())
 }

@@ -7,19 +7,22 @@ use endcheck_protocol::canonical;
 use endcheck_protocol::determination::{ApprovalDocument, DeterminationDocument};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECEIPT_TYPE, RECORD_TYPE};
-use endcheck_protocol::ids::{DeterminationId, DeviceId, FindingId, NoteId, UserId, VisitId};
+use endcheck_protocol::ids::{DeterminationId, DeviceId, FindingId, NoteId, SelectionId, UserId, VisitId};
 use endcheck_protocol::ledger::{LedgerEntry, Note};
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::Receipt;
 use endcheck_protocol::time::Timestamp;
 
 use crate::accounts;
+use crate::checks::selection::{SeedDocument, SelectionDocument};
 use crate::db::schema::{
-    custody_ledger, custody_notes, custody_pending, derived_files, determination_approvals, determinations,
-    devices, evidence_files, exports, findings, log_entries, receipts, records, visits,
+    assessments, checks, custody_ledger, custody_notes, custody_pending, derived_files,
+    determination_approvals, determinations, devices, evidence_files, exports, findings, log_entries,
+    policies, policy_activations, receipts, records, selection_draws, selections, shipments, visits,
 };
 use crate::db::{Conn, MultiBackend};
 use crate::error::Result;
+use crate::risk::draw::Seed;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = log_entries, check_for_backend(MultiBackend))]
@@ -310,5 +313,123 @@ pub(super) fn differing_files(conn: &mut Conn, rows: &[RecordRow]) -> Result<Vec
     }
     faults
         .extend(files.into_keys().map(|record| format!("a file names record {record}, which names no file")));
+    Ok(faults)
+}
+
+/// Policies put into force.
+pub(super) fn activations(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let rows: Vec<(i64, i64, String)> = policy_activations::table
+        .select((policy_activations::number, policy_activations::log_index, policy_activations::document))
+        .load(conn)?;
+    let told = |(number, index, text): (i64, i64, String)| {
+        (format!("activation {number} of a policy"), index, Some(Sha256::of(text.as_bytes())))
+    };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// What draws were committed to.
+pub(super) fn seeds(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let rows: Vec<(SelectionId, i64, String)> =
+        selections::table.select((selections::id, selections::log_index, selections::document)).load(conn)?;
+    let told = |(id, index, text): (SelectionId, i64, String)| {
+        (format!("the seed of draw {id}"), index, Some(Sha256::of(text.as_bytes())))
+    };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// Draws that were made.
+pub(super) fn draws(conn: &mut Conn) -> Result<Vec<Committed>> {
+    let rows: Vec<(SelectionId, i64, String)> = selection_draws::table
+        .select((selection_draws::selection_id, selection_draws::log_index, selection_draws::document))
+        .load(conn)?;
+    let told = |(id, index, text): (SelectionId, i64, String)| {
+        (format!("draw {id}"), index, Some(Sha256::of(text.as_bytes())))
+    };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// Policies that are not the bytes that their name says, or that came into force under another name.
+pub(super) fn differing_policies(conn: &mut Conn) -> Result<Vec<String>> {
+    let held: Vec<(Sha256, Vec<u8>)> =
+        policies::table.select((policies::hash, policies::document)).load(conn)?;
+    let mut faults: Vec<String> = held
+        .into_iter()
+        .filter(|(hash, document)| Sha256::of(document) != *hash)
+        .map(|(hash, _)| format!("policy {hash} is not the bytes that its name says"))
+        .collect();
+    let activated: Vec<(i64, Sha256, String)> = policy_activations::table
+        .select((policy_activations::number, policy_activations::policy_hash, policy_activations::document))
+        .load(conn)?;
+    for (number, hash, document) in activated {
+        let read = serde_json::from_str::<crate::risk::ActivationDocument>(&document).ok();
+        if read.is_none_or(|document| document.policy != hash) {
+            faults.push(format!("activation {number} names another policy than its document"));
+        }
+    }
+    Ok(faults)
+}
+
+/// Assessments that are not the documents that their names say, a page at a time.
+pub(super) fn differing_assessments(conn: &mut Conn) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let mut after = String::new();
+    loop {
+        let rows: Vec<(Sha256, String, i64, String)> = assessments::table
+            .filter(assessments::hash.gt(&after))
+            .order(assessments::hash)
+            .limit(2_000)
+            .select((assessments::hash, assessments::document, assessments::points, assessments::band))
+            .load(conn)?;
+        let Some(last) = rows.last() else { return Ok(faults) };
+        after = last.0.to_string();
+        for (hash, document, points, band) in &rows {
+            let read = serde_json::from_str::<crate::risk::assess::Assessment>(document).ok();
+            let same = read.is_some_and(|read| (read.points, read.band.as_str()) == (*points, band.as_str()));
+            if Sha256::of(document.as_bytes()) != *hash || !same {
+                faults.push(format!("assessment {hash} is not the document that its name says"));
+            }
+        }
+    }
+}
+
+/// Draws whose rows say something else than their documents: the seed, the policy, or the checks that were opened.
+pub(super) fn differing_draws(conn: &mut Conn) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let rows: Vec<(SelectionId, Sha256, i64, String, String)> = selections::table
+        .select((
+            selections::id,
+            selections::policy_hash,
+            selections::capacity,
+            selections::seed,
+            selections::document,
+        ))
+        .load(conn)?;
+    for (id, policy, capacity, seed, document) in rows {
+        let read = serde_json::from_str::<SeedDocument>(&document).ok();
+        let same = read.is_some_and(|read| {
+            read.policy == policy
+                && i64::try_from(read.capacity) == Ok(capacity)
+                && Seed::from_hex(&seed).is_ok_and(|seed| seed.commitment() == read.seed_sha256)
+        });
+        if !same {
+            faults.push(format!("the seed of draw {id} is not the one that was committed to"));
+        }
+        let opened: BTreeSet<String> = checks::table
+            .inner_join(shipments::table.on(shipments::id.eq(checks::shipment_id)))
+            .filter(checks::selection_id.eq(&id).and(checks::assessment_hash.is_not_null()))
+            .select(shipments::key)
+            .load::<String>(conn)?
+            .into_iter()
+            .collect();
+        let drawn: Option<String> =
+            selection_draws::table.find(&id).select(selection_draws::document).first(conn).optional()?;
+        let chosen: BTreeSet<String> = drawn
+            .and_then(|text| serde_json::from_str::<SelectionDocument>(&text).ok())
+            .map(|drawn| drawn.chosen.into_iter().map(|selected| selected.chosen.shipment).collect())
+            .unwrap_or_default();
+        if opened != chosen {
+            faults.push(format!("the checks of draw {id} are not those that it chose"));
+        }
+    }
     Ok(faults)
 }

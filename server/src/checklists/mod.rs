@@ -6,10 +6,11 @@
 mod http;
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use endcheck_protocol::checklist::{self, Checklist, ChecklistItem, Template};
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::ItemId;
 use endcheck_protocol::time::Timestamp;
 
 use crate::db::Conn;
@@ -54,11 +55,17 @@ pub fn add_template(conn: &mut Conn, template: &Template, now: Timestamp) -> Res
 }
 
 /// Freezes the newest template, the licence's conditions and the shipment's items into the
-/// checklist of a visit, and keeps it.
+/// checklist of a visit, and keeps it. Items that are not in the sample need not be seen, unless one that is seen
+/// is not as declared.
 ///
 /// # Errors
 /// 409 [`CANNOT_BE_FROZEN`] when they do not fit together; names the question or item.
-pub fn freeze(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<(Sha256, Checklist)> {
+pub fn freeze(
+    conn: &mut Conn,
+    shipment: &Shipment,
+    sample: Option<&BTreeSet<ItemId>>,
+    now: Timestamp,
+) -> Result<(Sha256, Checklist)> {
     let template = store::newest_template(conn, END_USE_VISIT)?;
     let items: Vec<ChecklistItem> = shipment
         .items
@@ -67,7 +74,7 @@ pub fn freeze(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<(S
             id: item.id.clone(),
             description: item.description.clone(),
             serial: item.serial.clone(),
-            in_sample: true,
+            in_sample: sample.is_none_or(|sample| sample.contains(&item.id)),
             facts: BTreeMap::new(),
         })
         .collect();

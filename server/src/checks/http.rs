@@ -23,7 +23,8 @@ pub struct ApiDoc;
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/api/v1/checks").post(open).get(list))
-        .service(resource("/api/v1/checks/{id}").get(find));
+        .service(resource("/api/v1/checks/{id}").get(find))
+        .configure(super::selection::routes);
 }
 
 /// Open a check on a shipment.

@@ -3,9 +3,13 @@
 //! A check is opened by a person or, as routine, by the tick; it is carried out by visits.
 
 mod http;
+pub mod selection;
 mod store;
 
-use endcheck_protocol::ids::{CheckId, ShipmentId, UserId};
+use std::collections::BTreeSet;
+
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{CheckId, ItemId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +17,7 @@ use utoipa::ToSchema;
 use crate::accounts::{Actor, Permission};
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::shipments;
+use crate::{reason, shipments};
 
 pub use http::{ApiDoc, routes};
 
@@ -41,6 +45,19 @@ pub enum Trigger {
     Tip,
     FollowUp,
     Anniversary,
+    /// Somebody departed from a draw, with a reason.
+    Override,
+}
+
+/// Where a check comes from, when nobody simply opened it.
+#[derive(Debug, Default)]
+pub(crate) struct Origin<'a> {
+    /// No two checks have the same.
+    pub key: Option<String>,
+    pub selection: Option<&'a SelectionId>,
+    pub assessment: Option<&'a Sha256>,
+    /// JSON list of the ids of the items to be seen; all of them when absent.
+    pub item_sample: Option<String>,
 }
 
 /// A check to be opened.
@@ -70,9 +87,6 @@ pub struct Check {
     pub opened_at: Timestamp,
 }
 
-/// Longest reason, in characters.
-const MAX_REASON_CHARS: usize = 4000;
-
 /// Opens a check on a shipment.
 ///
 /// # Errors
@@ -85,12 +99,12 @@ pub fn open(conn: &mut Conn, actor: &Actor, command: OpenCheck, now: Timestamp) 
         shipment: command.shipment,
         kind: command.kind,
         trigger: command.trigger,
-        reason: require_reason(command.reason)?,
+        reason: reason::require(command.reason)?,
         due_at: command.due_at,
         opened_by: Some(actor.user.clone()),
         opened_at: now,
     };
-    store::insert_once(conn, &check, None)?;
+    store::insert_once(conn, &check, &Origin::default())?;
     Ok(check)
 }
 
@@ -115,8 +129,8 @@ pub fn open_routine(
         opened_by: None,
         opened_at: now,
     };
-    let origin = format!("routine:{shipment}");
-    Ok(store::insert_once(conn, &check, Some(&origin))?.then_some(check))
+    let origin = Origin { key: Some(format!("routine:{shipment}")), ..Origin::default() };
+    Ok(store::insert_once(conn, &check, &origin)?.then_some(check))
 }
 
 /// A check by its id.
@@ -127,30 +141,21 @@ pub fn get(conn: &mut Conn, id: &CheckId) -> Result<Check> {
     store::find(conn, id)?.ok_or_else(|| Error::not_found("check"))
 }
 
-/// A reason that says something.
+/// The items that a check asks to be seen; `None` for all of them.
 ///
 /// # Errors
-/// 422 when it is empty, beyond all measure, or has control characters other than line ends and tabs.
-pub fn require_reason(reason: String) -> Result<String> {
-    // A browser sends line ends as CR LF.
-    let reason = reason.trim().replace("\r\n", "\n");
-    if let Some(control) = reason.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(Error::invalid_field(
-            "reason",
-            format!(
-                "holds the control character U+{:04X}; only line ends and tabs may stand in it",
-                u32::from(control)
-            ),
-        ));
+/// 404 when there is no such check.
+pub fn item_sample(conn: &mut Conn, id: &CheckId) -> Result<Option<BTreeSet<ItemId>>> {
+    match store::item_sample(conn, id)? {
+        Some(sample) => serde_json::from_str(&sample).map(Some).map_err(|e| Error::Internal(e.into())),
+        None => Ok(None),
     }
-    if reason.is_empty() {
-        return Err(Error::invalid_field(
-            "reason",
-            "say why; the reason is kept and may have to be defended",
-        ));
-    }
-    if reason.chars().count() > MAX_REASON_CHARS {
-        return Err(Error::invalid_field("reason", format!("may have {MAX_REASON_CHARS} characters")));
-    }
-    Ok(reason)
+}
+
+/// The checks of a shipment, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn of_shipment(conn: &mut Conn, shipment: &ShipmentId) -> Result<Vec<Check>> {
+    store::list(conn, Some(shipment), None, 100)
 }

@@ -1,10 +1,11 @@
 //! Rows of checks.
 
 use diesel::prelude::*;
-use endcheck_protocol::ids::{CheckId, ShipmentId, UserId};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
 
-use super::Check;
+use super::{Check, Origin};
 use crate::db::schema::checks;
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
@@ -21,10 +22,13 @@ struct CheckRow {
     opened_by: Option<UserId>,
     opened_at: Timestamp,
     origin_key: Option<String>,
+    selection_id: Option<SelectionId>,
+    assessment_hash: Option<Sha256>,
+    item_sample: Option<String>,
 }
 
 /// Whether the check is new; one with the same origin is not opened twice.
-pub(super) fn insert_once(conn: &mut Conn, check: &Check, origin: Option<&str>) -> Result<bool> {
+pub(super) fn insert_once(conn: &mut Conn, check: &Check, origin: &Origin<'_>) -> Result<bool> {
     let row = CheckRow {
         id: check.id.clone(),
         shipment_id: check.shipment.clone(),
@@ -34,7 +38,10 @@ pub(super) fn insert_once(conn: &mut Conn, check: &Check, origin: Option<&str>) 
         due_at: check.due_at,
         opened_by: check.opened_by.clone(),
         opened_at: check.opened_at,
-        origin_key: origin.map(str::to_owned),
+        origin_key: origin.key.clone(),
+        selection_id: origin.selection.cloned(),
+        assessment_hash: origin.assessment.cloned(),
+        item_sample: origin.item_sample.clone(),
     };
     let inserted =
         Both(diesel::insert_into(checks::table).values(&row).on_conflict(checks::origin_key).do_nothing())
@@ -46,6 +53,12 @@ pub(super) fn find(conn: &mut Conn, id: &CheckId) -> Result<Option<Check>> {
     let row: Option<CheckRow> =
         checks::table.find(id).select(CheckRow::as_select()).first(conn).optional()?;
     row.map(Check::try_from).transpose()
+}
+
+pub(super) fn item_sample(conn: &mut Conn, id: &CheckId) -> Result<Option<String>> {
+    let found: Option<Option<String>> =
+        checks::table.find(id).select(checks::item_sample).first(conn).optional()?;
+    found.ok_or_else(|| Error::not_found("check"))
 }
 
 /// Newest first, those opened before `before` only.

@@ -216,6 +216,9 @@ diesel::table! {
         opened_by -> Nullable<Text>,
         opened_at -> Timestamp,
         origin_key -> Nullable<Text>,
+        selection_id -> Nullable<Text>,
+        assessment_hash -> Nullable<Text>,
+        item_sample -> Nullable<Text>,
     }
 }
 
@@ -568,6 +571,145 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    policies (hash) {
+        hash -> Text,
+        id -> Text,
+        version -> BigInt,
+        title -> Text,
+        review_by -> Text,
+        document -> Binary,
+        loaded_by -> Text,
+        loaded_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    policy_shadows (id) {
+        id -> Text,
+        policy_hash -> Text,
+        against_hash -> Nullable<Text>,
+        run_at -> Timestamp,
+        report -> Text,
+    }
+}
+
+diesel::table! {
+    policy_approvals (policy_hash, user_id) {
+        policy_hash -> Text,
+        user_id -> Text,
+        reason -> Text,
+        approved_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    policy_activations (number) {
+        number -> BigInt,
+        policy_hash -> Text,
+        activated_at -> Timestamp,
+        document -> Text,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    risk_signals (id) {
+        id -> Text,
+        kind -> Text,
+        code -> Text,
+        note -> Text,
+        shipment_id -> Nullable<Text>,
+        party_id -> Nullable<Text>,
+        author_id -> Text,
+        noted_at -> Timestamp,
+        withdraws -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    party_history (history_key) {
+        history_key -> Text,
+        party_id -> Text,
+        role -> Text,
+        visit_id -> Text,
+        happened -> Text,
+        noted_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    assessments (hash) {
+        hash -> Text,
+        shipment_id -> Text,
+        policy_hash -> Text,
+        assessed_at -> Timestamp,
+        band -> Text,
+        points -> BigInt,
+        document -> Text,
+    }
+}
+
+diesel::table! {
+    current_assessments (shipment_id) {
+        shipment_id -> Text,
+        assessment_hash -> Text,
+        policy_hash -> Text,
+        band -> Text,
+        points -> BigInt,
+    }
+}
+
+diesel::table! {
+    rescorings (id) {
+        id -> Text,
+        policy_hash -> Text,
+        cause -> Text,
+        started_at -> Timestamp,
+        after_shipment -> Text,
+        done -> BigInt,
+        changed -> BigInt,
+        total -> BigInt,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    selections (id) {
+        id -> Text,
+        policy_hash -> Text,
+        capacity -> BigInt,
+        note -> Text,
+        seed -> Text,
+        committed_by -> Text,
+        committed_at -> Timestamp,
+        document -> Text,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    selection_draws (selection_id) {
+        selection_id -> Text,
+        drawn_by -> Text,
+        drawn_at -> Timestamp,
+        document -> Text,
+        log_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    selection_overrides (id) {
+        id -> Text,
+        selection_id -> Text,
+        shipment_id -> Text,
+        act -> Text,
+        reason -> Text,
+        author_id -> Text,
+        noted_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     custody_notes,
     custody_pending,
@@ -610,4 +752,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     log_cosignatures,
     carried_packages,
     outbox,
+    policies,
+    policy_shadows,
+    policy_approvals,
+    policy_activations,
+    risk_signals,
+    party_history,
+    assessments,
+    current_assessments,
+    rescorings,
+    selections,
+    selection_draws,
+    selection_overrides,
 );

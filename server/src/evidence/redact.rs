@@ -17,12 +17,12 @@ use super::store::{self, FileState};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
-use crate::checks::require_reason;
 use crate::custody::{self, CustodyAct, Deed};
 use crate::db::schema::derived_files;
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
+use crate::reason;
 use crate::resource::resource;
 
 /// Bytes of a redacted file at most.
@@ -71,7 +71,7 @@ pub(super) async fn derive(
     payload: Payload,
 ) -> Result<HttpResponse> {
     actor.require(Permission::Determine)?;
-    let why = require_reason(query.into_inner().why)?;
+    let why = reason::require(query.into_inner().why)?;
     let mime = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(mime) = TYPES.into_iter().find(|known| *known == mime) else {
         return Err(Error::with_status(

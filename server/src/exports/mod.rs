@@ -18,11 +18,11 @@ use endcheck_protocol::time::Timestamp;
 
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
-use crate::checks;
 use crate::custody::{self, CustodyAct, Deed};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
+use crate::reason;
 use crate::visits;
 
 use bag::Bag;
@@ -106,7 +106,7 @@ pub fn prepare(
     if let Exporter::Person(actor) = exporter {
         actor.require(Permission::ReadVisits)?;
     }
-    let why = checks::require_reason(command.why.clone())?;
+    let why = reason::require(command.why.clone())?;
     let visit = visits::get(conn, &command.visit, now)?;
     let recipients = recipients(&command.recipients)?;
     let log_size = conn.write(|conn| {

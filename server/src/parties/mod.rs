@@ -1,6 +1,7 @@
 //! Parties: who exports, forwards, receives and uses. Which of these a party is belongs to a
 //! shipment, not to the party.
 
+mod history;
 mod http;
 mod row;
 mod store;
@@ -11,6 +12,7 @@ use endcheck_protocol::ids::PartyId;
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use history::{Happening, History, PartyRole, histories, remember};
 pub use http::{Api, routes};
 pub use row::{SHAPE, parse};
 

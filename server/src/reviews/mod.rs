@@ -25,7 +25,8 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::evidence;
 use crate::log::{self, EntryKind};
-use crate::visits;
+use crate::parties::{self, Happening};
+use crate::{reason, shipments, visits};
 
 pub use dossier::{Dossier, dossier, dossier_until};
 pub use http::{ApiDoc, routes};
@@ -120,7 +121,7 @@ pub fn determine(
     log::lock(conn)?;
     let visit = visits::get(conn, visit_id, now)?;
     refuse_own(conn, actor, &visit)?;
-    let reason = checks::require_reason(command.reason)?;
+    let reason = reason::require(command.reason)?;
     if command.outcome == Outcome::Unfavourable && command.reasons.is_empty() {
         return Err(Error::invalid_field(
             "reasons",
@@ -171,7 +172,29 @@ pub fn determine(
             document: &document,
         },
     )?;
+    // A change counts from its approval on.
+    if command.replaces.is_none() {
+        remember(conn, &id, &visit, command.outcome, now)?;
+    }
     find(conn, &id)
+}
+
+/// The outcome as part of the history of those whom it concerns.
+fn remember(
+    conn: &mut Conn,
+    id: &DeterminationId,
+    visit: &Visit,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Result<()> {
+    let check = checks::get(conn, &visit.check)?;
+    let happening = Happening {
+        key: format!("determination:{id}"),
+        visit: &visit.id,
+        happened: outcome.as_str(),
+        parties: shipments::concerned(conn, &check.shipment)?,
+    };
+    parties::remember(conn, &happening, now)
 }
 
 /// Approves a changed determination; the author cannot.
@@ -215,6 +238,7 @@ pub fn approve(
     })?;
     let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
     store::insert_approval(conn, id, &actor.user, logged.index, &document, now)?;
+    remember(conn, id, &visit, determination.outcome, now)?;
     find(conn, id)
 }
 

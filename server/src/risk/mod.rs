@@ -4,11 +4,33 @@
 //! A score chooses where to look. It decides nothing about anybody.
 
 pub mod assess;
+pub mod commands;
 pub mod draw;
 pub mod facts;
+mod force;
+mod gather;
+mod http;
 pub mod language;
 pub mod policy;
+mod rescoring;
 pub mod sample;
+mod signals;
+mod store;
+
+use endcheck_protocol::digest::Sha256;
+use serde::Serialize;
+
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use assess::Assessment;
+pub use force::{
+    ActivationDocument, PolicyState, ShadowReport, approve, compare, held, in_force, load, read, shadow,
+    shadow_run, state,
+};
+pub use http::{ApiDoc, routes};
+pub use rescoring::{begin as begin_rescoring, go_on as rescore, newest as newest_rescoring};
+pub use signals::{NoteSignal, RED_FLAGS, Signal, SignalKind};
+pub use store::{HeldPolicy, Rescoring};
 
 use policy::Policy;
 
@@ -42,4 +64,109 @@ pub fn failing_cases(policy: &Policy) -> Vec<String> {
         }
     }
     failing
+}
+
+/// An assessment by the SHA-256 of its document.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Assessment> {
+    let row = store::assessment(conn, hash)?.ok_or_else(|| Error::not_found("assessment"))?;
+    serde_json::from_str(&row.document).map_err(|e| Error::Internal(e.into()))
+}
+
+/// Why an assessment came to its points, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Reason {
+    pub rule: String,
+    pub points: i64,
+    pub sentence: String,
+    /// Facts that were not known, for which the rule was not evaluated.
+    pub missing: Vec<String>,
+}
+
+/// The reasons of an assessment, what counted most first.
+#[must_use]
+pub fn reasons(policy: &Policy, assessment: &Assessment) -> Vec<Reason> {
+    let told = assessment.rules.iter().filter_map(|result| {
+        let rule = policy.rules.iter().find(|rule| rule.id == result.id)?;
+        Some(Reason {
+            rule: result.id.clone(),
+            points: result.points,
+            sentence: policy::fill(&rule.reason, &assessment.facts),
+            missing: result.missing.clone(),
+        })
+    });
+    let mut reasons: Vec<Reason> = told.filter(|reason| reason.points != 0).collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.points));
+    reasons
+}
+
+/// Every policy held, as its bytes.
+///
+/// # Errors
+/// When the database fails.
+pub fn documents(conn: &mut Conn) -> Result<Vec<(Sha256, Vec<u8>)>> {
+    store::documents(conn)
+}
+
+/// Assessments after a hash, in the order of their hashes, as their documents.
+///
+/// # Errors
+/// When the database fails.
+pub fn assessment_documents(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<(Sha256, String)>> {
+    let rows = store::assessments_after(conn, after, limit)?;
+    Ok(rows.into_iter().map(|row| (row.hash, row.document)).collect())
+}
+
+/// The newest assessments of a shipment, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn assessments_of(
+    conn: &mut Conn,
+    shipment: &endcheck_protocol::ids::ShipmentId,
+) -> Result<Vec<(Sha256, Assessment)>> {
+    let rows = store::assessments_of(conn, shipment, 50)?;
+    rows.into_iter()
+        .map(|row| {
+            let read = serde_json::from_str(&row.document).map_err(|e| Error::Internal(e.into()))?;
+            Ok((row.hash, read))
+        })
+        .collect()
+}
+
+/// How many shipments are in each band by a policy.
+///
+/// # Errors
+/// When the database fails.
+pub fn band_counts(conn: &mut Conn, policy: &Sha256) -> Result<Vec<(String, i64)>> {
+    store::band_counts(conn, policy)
+}
+
+/// A policy's row.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn held_policy(conn: &mut Conn, hash: &Sha256) -> Result<HeldPolicy> {
+    store::held_policy(conn, hash)?.ok_or_else(|| Error::not_found("policy"))
+}
+
+/// The policy in force, if any.
+///
+/// # Errors
+/// When the database fails.
+pub fn active(conn: &mut Conn) -> Result<Option<(HeldPolicy, Policy)>> {
+    match store::active(conn)? {
+        Some(hash) => Ok(Some((held_policy(conn, &hash)?, held(conn, &hash)?))),
+        None => Ok(None),
+    }
+}
+
+/// All policies with how far they are, the last loaded first.
+///
+/// # Errors
+/// When the database fails.
+pub fn states(conn: &mut Conn) -> Result<Vec<PolicyState>> {
+    store::held_policies(conn)?.into_iter().map(|held| state(conn, &held.hash)).collect()
 }

@@ -29,7 +29,7 @@ use crate::accounts::{Actor, Permission};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::listing::{ListQuery, Page};
-use crate::parties::{self, PartyName, lock_programme};
+use crate::parties::{self, PartyName, PartyRole, lock_programme};
 use crate::rows::{Faults, Placed};
 use crate::sites;
 
@@ -292,4 +292,24 @@ pub fn arrived_without_routine(
     limit: i64,
 ) -> Result<Vec<Arrival>> {
     store::arrived_without_routine(conn, until, after, limit)
+}
+
+/// Who was to receive and use the goods.
+///
+/// # Errors
+/// 404 when there is no such shipment.
+pub fn receivers(conn: &mut Conn, id: &ShipmentId) -> Result<Vec<(PartyRole, PartyId)>> {
+    let content = store::get(conn, id)?.ok_or_else(|| Error::not_found("shipment"))?.content;
+    Ok(vec![(PartyRole::EndUser, content.end_user_id), (PartyRole::Consignee, content.consignee_id)])
+}
+
+/// Those whom the outcome of a check concerns.
+///
+/// # Errors
+/// 404 when there is no such shipment.
+pub fn concerned(conn: &mut Conn, id: &ShipmentId) -> Result<Vec<(PartyRole, PartyId)>> {
+    let exporter = store::get(conn, id)?.ok_or_else(|| Error::not_found("shipment"))?.content.exporter_id;
+    let mut concerned = receivers(conn, id)?;
+    concerned.push((PartyRole::Exporter, exporter));
+    Ok(concerned)
 }

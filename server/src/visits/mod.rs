@@ -21,7 +21,8 @@ use crate::accounts::{self, Actor, Permission};
 use crate::checks;
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::{shipments, sites};
+use crate::parties::{self, Happening};
+use crate::{reason, shipments, sites};
 
 pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
@@ -149,17 +150,17 @@ pub fn change(
                 require_inspector(conn, inspector)?;
             }
             update.inspector_id = Some(command.inspector);
-            checks::require_reason(command.reason)?
+            reason::require(command.reason)?
         }
         Change::Reschedule(command) => {
             let window = window::read(&command.window_start, &command.window_end, &visit.time_zone)
                 .map_err(Error::invalid)?;
             update.window_start_at = Some(window.start_at);
             update.window_end_at = Some(window.end_at);
-            checks::require_reason(command.reason)?
+            reason::require(command.reason)?
         }
         Change::Cancel(command) => {
-            let reason = checks::require_reason(command.reason)?;
+            let reason = reason::require(command.reason)?;
             update.reason = Some(Some(reason.clone()));
             update.finished_at = Some(Some(now));
             reason
@@ -255,6 +256,18 @@ pub fn progress(
     }
     store::update(conn, id, visit.version, update)?;
     store::add_event(conn, id, actor, name, &detail, None, now)?;
+    if let Progress::Closed(outcome) = progress
+        && outcome.is_denial()
+    {
+        let check = checks::get(conn, &visit.check)?;
+        let happening = Happening {
+            key: format!("denied:{id}"),
+            visit: id,
+            happened: outcome.as_str(),
+            parties: shipments::receivers(conn, &check.shipment)?,
+        };
+        parties::remember(conn, &happening, now)?;
+    }
     Ok(None)
 }
 

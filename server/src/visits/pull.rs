@@ -128,7 +128,8 @@ fn dispatch(
         return Ok(visit);
     }
     let state = visit.state.after(VisitVerb::Pull).unwrap_or(visit.state);
-    let (hash, _) = checklists::freeze(conn, shipment, now)?;
+    let sample = checks::item_sample(conn, &visit.check)?;
+    let (hash, _) = checklists::freeze(conn, shipment, sample.as_ref(), now)?;
     let mut update = store::Update::to(state, visit.version);
     update.checklist_hash = Some(Some(hash));
     store::update(conn, &visit.id, visit.version, update)?;

@@ -1,0 +1,16 @@
+drop index checks_by_selection;
+alter table checks drop column item_sample;
+alter table checks drop column assessment_hash;
+alter table checks drop column selection_id;
+drop table selection_overrides;
+drop table selection_draws;
+drop table selections;
+drop table rescorings;
+drop table current_assessments;
+drop table assessments;
+drop table party_history;
+drop table risk_signals;
+drop table policy_activations;
+drop table policy_approvals;
+drop table policy_shadows;
+drop table policies;

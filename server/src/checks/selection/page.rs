@@ -1,0 +1,308 @@
+//! The pages that say why a shipment is checked: risk as a whole, a draw, a shipment.
+
+use std::collections::{BTreeMap, HashMap};
+
+use actix_web::HttpResponse;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use askama::Template;
+use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId};
+use serde::Deserialize;
+
+use super::{CommitSelection, Selected, Selection};
+use crate::accounts::{self, PageSession, Permission};
+use crate::app::App;
+use crate::checks::{self, Check};
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::pages::{self, Shell};
+use crate::resource::resource;
+use crate::risk::assess::Assessment;
+use crate::risk::draw::Way;
+use crate::risk::facts::VOCABULARY;
+use crate::risk::policy::{Band, Policy};
+use crate::risk::{self, HeldPolicy, PolicyState, Reason, Rescoring};
+use crate::shipments::{self, Shipment};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/risk").get(overview))
+        .service(resource("/selections").post(commit))
+        .service(resource("/selections/{id}").get(show))
+        .service(resource("/selections/{id}/draw").post(draw))
+        .service(resource("/shipments/{id}/risk").get(shipment));
+}
+
+/// A band with how many shipments are in it.
+struct BandCount {
+    band: Band,
+    shipments: i64,
+    percent: i64,
+    /// The lowest points of the band.
+    from: i64,
+    due_days: u32,
+}
+
+#[derive(Template)]
+#[template(path = "risk.html")]
+struct RiskPage {
+    shell: Shell,
+    active: Option<(HeldPolicy, Policy)>,
+    expired: bool,
+    bands: Vec<BandCount>,
+    rescoring: Option<Rescoring>,
+    policies: Vec<PolicyState>,
+    selections: Vec<Selection>,
+    may_draw: bool,
+    refusal: Option<String>,
+}
+
+async fn overview(app: Data<App>, session: PageSession) -> Result<HttpResponse> {
+    session.actor.require(Permission::ReadVisits)?;
+    risk_page(app, &session, None).await
+}
+
+async fn risk_page(app: Data<App>, session: &PageSession, refusal: Option<String>) -> Result<HttpResponse> {
+    let today = app.clock.now().day();
+    let shell = Shell::of(session, "Risk");
+    let may_draw = session.actor.may(Permission::ScheduleVisits);
+    let page = app
+        .into_inner()
+        .read(move |conn| {
+            let active = risk::active(conn)?;
+            let bands = match &active {
+                Some((_, policy)) => bands(policy, &risk::band_counts(conn, &policy.hash)?),
+                None => Vec::new(),
+            };
+            Ok(RiskPage {
+                shell,
+                expired: active.as_ref().is_some_and(|(_, policy)| policy.is_expired(today)),
+                active,
+                bands,
+                rescoring: risk::newest_rescoring(conn)?,
+                policies: risk::states(conn)?,
+                selections: super::list(conn)?,
+                may_draw,
+                refusal,
+            })
+        })
+        .await?;
+    let mut response = pages::html(&page)?;
+    if page.refusal.is_some() {
+        *response.status_mut() = pages::status(409);
+    }
+    Ok(response)
+}
+
+fn bands(policy: &Policy, counts: &[(String, i64)]) -> Vec<BandCount> {
+    let counts: BTreeMap<&str, i64> = counts.iter().map(|(band, count)| (band.as_str(), *count)).collect();
+    let total: i64 = counts.values().sum();
+    Band::ALL
+        .into_iter()
+        .map(|band| {
+            let shipments = counts.get(band.as_str()).copied().unwrap_or(0);
+            let from = match band {
+                Band::Mandatory => policy.bands.mandatory,
+                Band::High => policy.bands.high,
+                Band::Medium => policy.bands.medium,
+                Band::Low => 0,
+            };
+            let percent = if total == 0 { 0 } else { shipments * 100 / total };
+            BandCount { band, shipments, percent, from, due_days: policy.due_days.of(band) }
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct CommitForm {
+    csrf_token: String,
+    capacity: String,
+    note: String,
+}
+
+async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    let now = app.clock.now();
+    let actor = session.actor.clone();
+    let Ok(capacity) = form.capacity.trim().parse() else {
+        return risk_page(app, &session, Some("The capacity is a number from 1.".to_owned())).await;
+    };
+    let command = CommitSelection { capacity, note: form.note.clone() };
+    let shared = app.clone().into_inner();
+    let made = shared.write(move |conn| super::commit(conn, &actor, command, now)).await;
+    match made {
+        Ok(selection) => Ok(HttpResponse::SeeOther()
+            .insert_header((LOCATION, format!("/selections/{}", selection.id)))
+            .finish()),
+        Err(error @ Error::Internal(_)) => Err(error),
+        Err(refusal) => risk_page(app, &session, Some(said(&refusal))).await,
+    }
+}
+
+fn said(refusal: &Error) -> String {
+    let problem = refusal.problem();
+    let fields: Vec<String> =
+        problem.errors.iter().map(|one| format!("{}: {}", one.field, one.reason)).collect();
+    if fields.is_empty() { problem.detail } else { fields.join(" ") }
+}
+
+#[derive(Deserialize)]
+struct DrawForm {
+    csrf_token: String,
+}
+
+async fn draw(
+    app: Data<App>,
+    session: PageSession,
+    id: Path<SelectionId>,
+    form: Form<DrawForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    let shared = app.clone().into_inner();
+    match super::draw(&shared, &session.actor, &id).await {
+        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),
+        Err(error @ Error::Internal(_)) => Err(error),
+        Err(refusal) => selection_page(app, &session, id.into_inner(), Some(said(&refusal))).await,
+    }
+}
+
+/// A shipment that was chosen, as the page shows it.
+struct ChosenView {
+    selected: Selected,
+    check: Option<(CheckId, ShipmentId, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "selection.html")]
+struct SelectionPage {
+    shell: Shell,
+    selection: Selection,
+    by: String,
+    may_draw: bool,
+    /// How many were chosen each way: mandatory, by chance, by risk.
+    counts: (usize, usize, usize),
+    /// Those chosen each way, under a heading.
+    groups: [(&'static str, Vec<ChosenView>); 3],
+    refusal: Option<String>,
+}
+
+async fn show(app: Data<App>, session: PageSession, id: Path<SelectionId>) -> Result<HttpResponse> {
+    session.actor.require(Permission::ReadVisits)?;
+    selection_page(app, &session, id.into_inner(), None).await
+}
+
+async fn selection_page(
+    app: Data<App>,
+    session: &PageSession,
+    id: SelectionId,
+    refusal: Option<String>,
+) -> Result<HttpResponse> {
+    let shell = Shell::of(session, "Draw");
+    let may_draw = session.actor.may(Permission::ScheduleVisits);
+    let page = app
+        .into_inner()
+        .read(move |conn| {
+            let selection = super::get(conn, &id)?;
+            let by = accounts::name_of(conn, &format!("user:{}", selection.seed.committed_by))?;
+            let opened = super::opened(conn, &id)?;
+            let (mut mandatory, mut by_risk, mut random) = (Vec::new(), Vec::new(), Vec::new());
+            for selected in selection.drawn.iter().flat_map(|drawn| &drawn.chosen) {
+                let view = view(conn, selected, &opened)?;
+                match selected.chosen.way {
+                    Way::Mandatory => mandatory.push(view),
+                    Way::Risk => by_risk.push(view),
+                    Way::Random => random.push(view),
+                }
+            }
+            let counts = (mandatory.len(), random.len(), by_risk.len());
+            let groups = [("Always checked", mandatory), ("By risk", by_risk), ("By chance", random)];
+            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, refusal })
+        })
+        .await?;
+    let mut response = pages::html(&page)?;
+    if page.refusal.is_some() {
+        *response.status_mut() = pages::status(409);
+    }
+    Ok(response)
+}
+
+fn view(conn: &mut Conn, selected: &Selected, opened: &HashMap<String, CheckId>) -> Result<ChosenView> {
+    let check = match opened.get(&selected.chosen.shipment) {
+        Some(id) => {
+            let check = checks::get(conn, id)?;
+            Some((check.id, check.shipment, check.reason))
+        }
+        None => None,
+    };
+    Ok(ChosenView { selected: selected.clone(), check })
+}
+
+/// A fact as the page shows it.
+struct FactView {
+    meaning: &'static str,
+    name: &'static str,
+    value: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "shipment-risk.html")]
+struct ShipmentPage {
+    shell: Shell,
+    shipment: Shipment,
+    checks: Vec<Check>,
+    assessed: Option<Assessed>,
+    earlier: Vec<(String, i64, Band)>,
+}
+
+struct Assessed {
+    hash: String,
+    assessment: Assessment,
+    policy: HeldPolicy,
+    bands: (i64, i64, i64),
+    reasons: Vec<Reason>,
+    facts: Vec<FactView>,
+}
+
+async fn shipment(app: Data<App>, session: PageSession, id: Path<ShipmentId>) -> Result<HttpResponse> {
+    session.actor.require(Permission::ReadVisits)?;
+    let shell = Shell::of(&session, "Why this shipment");
+    let page = app
+        .into_inner()
+        .read(move |conn| {
+            let shipment = shipments::get(conn, &id)?;
+            let checks = checks::of_shipment(conn, &id)?;
+            let mut all = risk::assessments_of(conn, &id)?.into_iter();
+            let assessed = match all.next() {
+                Some((hash, assessment)) => Some(explained(conn, hash.to_string(), assessment)?),
+                None => None,
+            };
+            let earlier = all
+                .map(|(_, earlier)| (earlier.assessed_on.to_string(), earlier.points, earlier.band))
+                .collect();
+            Ok(ShipmentPage { shell, shipment, checks, assessed, earlier })
+        })
+        .await?;
+    pages::html(&page)
+}
+
+fn explained(conn: &mut Conn, hash: String, assessment: Assessment) -> Result<Assessed> {
+    let policy = risk::held(conn, &assessment.policy)?;
+    let held = risk::held_policy(conn, &assessment.policy)?;
+    let facts = VOCABULARY
+        .iter()
+        .map(|fact| FactView {
+            meaning: fact.meaning,
+            name: fact.name,
+            value: assessment.facts.get(fact.name).map(ToString::to_string),
+        })
+        .collect();
+    let bands = (policy.bands.mandatory, policy.bands.high, policy.bands.medium);
+    Ok(Assessed {
+        hash,
+        reasons: risk::reasons(&policy, &assessment),
+        policy: held,
+        bands,
+        facts,
+        assessment,
+    })
+}

@@ -1,0 +1,352 @@
+//! Putting a policy into force: somebody loads it, a shadow run over all shipments shows who would move and why,
+//! and two people approve. What is in force never changes; a newer policy takes its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::UserId;
+use endcheck_protocol::problem::FieldProblem;
+use endcheck_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::assess::{Assessment, Assessor};
+use super::policy::{Band, Policy};
+use super::store::{self, HeldPolicy};
+use super::{failing_cases, gather, rescoring};
+use crate::accounts::{Actor, Permission};
+use crate::app::App;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::log::{self, EntryKind};
+use crate::reason;
+
+/// Shipments that a report names one by one at most; all are counted.
+const MAX_MOVED: usize = 500;
+const BATCH: i64 = 500;
+
+/// What a shadow run found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShadowReport {
+    pub shipments: u64,
+    /// Shipments by the band that they are in and the one that they would be in, such as `low → high`.
+    pub moves: BTreeMap<String, u64>,
+    /// Those that would move, the largest changes first; at most 500.
+    pub moved: Vec<Moved>,
+}
+
+/// A shipment that would be in another band.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Moved {
+    pub shipment: String,
+    pub from: Option<Band>,
+    pub to: Band,
+    pub points_before: Option<i64>,
+    pub points: i64,
+    /// What makes the difference: a rule and its points, with its sign.
+    pub because: Vec<String>,
+}
+
+/// How far a policy is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PolicyState {
+    pub policy: HeldPolicy,
+    pub active: bool,
+    /// It was in force, and a newer one took its place.
+    pub superseded: bool,
+    pub approvals: Vec<Approval>,
+    /// The newest shadow run, if there was one against the policy now in force.
+    pub shadow: Option<ShadowReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Approval {
+    pub user: UserId,
+    pub reason: String,
+    pub approved_at: Timestamp,
+}
+
+/// The document that the log commits to when a policy comes into force. Fields in alphabetical order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivationDocument {
+    pub activated_at: Timestamp,
+    pub approved_by: Vec<UserId>,
+    pub policy: Sha256,
+    pub schema: String,
+}
+
+/// Reads a policy document.
+///
+/// # Errors
+/// 422 with everything that is wrong: the line, the rule and the reason; or the examples that do not come out.
+pub fn read(document: &[u8]) -> Result<Policy> {
+    let policy = Policy::read(document).map_err(|faults| {
+        let named = faults.into_iter().map(|fault| FieldProblem {
+            line: u64::try_from(fault.line).ok(),
+            field: fault.rule.map_or_else(|| "policy".to_owned(), |rule| format!("rule {rule}")),
+            reason: fault.message,
+        });
+        Error::invalid(named.collect())
+    })?;
+    let failing = failing_cases(&policy);
+    if failing.is_empty() {
+        return Ok(policy);
+    }
+    let named =
+        failing.into_iter().map(|reason| FieldProblem { line: None, field: "case".to_owned(), reason });
+    Err(Error::invalid(named.collect()))
+}
+
+/// Loads a policy: keeps its bytes. One that is held already changes nothing.
+///
+/// # Errors
+/// 403; 422 as [`read`]; 409 `policy-version-exists` when the version is held with other bytes, `policy-version-old`
+/// when a newer one is held.
+pub fn load(conn: &mut Conn, actor: &Actor, document: &[u8], now: Timestamp) -> Result<HeldPolicy> {
+    actor.require(Permission::EditPolicy)?;
+    let policy = read(document)?;
+    if let Some(held) = store::held_policy(conn, &policy.hash)? {
+        return Ok(held);
+    }
+    match store::newest_version(conn, &policy.id)? {
+        Some((version, _)) if version == policy.version => {
+            return Err(Error::conflict(
+                "policy-version-exists",
+                format!(
+                    "{} version {version} is held with other bytes; a version never changes: give this one the next number.",
+                    policy.id
+                ),
+            ));
+        }
+        Some((version, _)) if version > policy.version => {
+            return Err(Error::conflict(
+                "policy-version-old",
+                format!(
+                    "{} version {version} is held; version {} is older: give it the next number.",
+                    policy.id, policy.version
+                ),
+            ));
+        }
+        _ => {}
+    }
+    store::insert_policy(conn, &policy, document, &actor.user, now)?;
+    store::held_policy(conn, &policy.hash)?.ok_or_else(|| Error::not_found("policy"))
+}
+
+/// A policy that is held.
+///
+/// # Errors
+/// 404 when there is none of that hash.
+pub fn held(conn: &mut Conn, hash: &Sha256) -> Result<Policy> {
+    let document = store::document(conn, hash)?.ok_or_else(|| Error::not_found("policy"))?;
+    Policy::read(&document).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        Error::Internal(anyhow::anyhow!("policy {hash} is held and cannot be read: {first}"))
+    })
+}
+
+/// The policy in force.
+///
+/// # Errors
+/// 409 `no-policy` when there is none.
+pub fn in_force(conn: &mut Conn) -> Result<Policy> {
+    match store::active(conn)? {
+        Some(hash) => held(conn, &hash),
+        None => Err(Error::conflict(
+            "no-policy",
+            "No risk policy is in force: load one, make a shadow run, and let two people approve it.",
+        )),
+    }
+}
+
+/// How far a policy is.
+///
+/// # Errors
+/// 404 when there is none of that hash.
+pub fn state(conn: &mut Conn, hash: &Sha256) -> Result<PolicyState> {
+    let policy = store::held_policy(conn, hash)?.ok_or_else(|| Error::not_found("policy"))?;
+    let active = store::active(conn)?;
+    let approvals = store::approvals(conn, hash)?
+        .into_iter()
+        .map(|(user, reason, approved_at)| Approval { user, reason, approved_at })
+        .collect();
+    let shadow = match store::shadow(conn, hash)? {
+        Some((against, report)) if against == active || active.as_ref() == Some(hash) => {
+            Some(serde_json::from_str(&report).map_err(|e| Error::Internal(e.into()))?)
+        }
+        _ => None,
+    };
+    let is_active = active.as_ref() == Some(hash);
+    let superseded = !is_active && store::is_activated(conn, hash)?;
+    Ok(PolicyState { policy, active: is_active, superseded, approvals, shadow })
+}
+
+/// Runs a policy over every shipment beside the one in force, and keeps the report.
+///
+/// # Errors
+/// 403; 404 for an unknown policy; when the database fails.
+pub async fn shadow(app: &Arc<App>, actor: &Actor, hash: &Sha256) -> Result<ShadowReport> {
+    let now = app.clock.now();
+    let (hash, actor) = (hash.clone(), actor.clone());
+    app.read(move |conn| shadow_run(conn, &actor, &hash, now)).await
+}
+
+/// As [`shadow`], on a connection that is not in a transaction.
+///
+/// # Errors
+/// As [`shadow`].
+pub fn shadow_run(conn: &mut Conn, actor: &Actor, hash: &Sha256, now: Timestamp) -> Result<ShadowReport> {
+    actor.require(Permission::EditPolicy)?;
+    let policy = held(conn, hash)?;
+    let against = match store::active(conn)? {
+        Some(active) if active != *hash => Some(held(conn, &active)?),
+        _ => None,
+    };
+    let report = compare(conn, &policy, against.as_ref(), now.day())?;
+    let text = serde_json::to_string(&report).map_err(|e| Error::Internal(e.into()))?;
+    let against = against.map(|policy| policy.hash);
+    conn.write(|conn| store::insert_shadow(conn, hash, against.as_ref(), &text, now))?;
+    Ok(report)
+}
+
+/// Assesses every shipment by two policies. Writes nothing.
+///
+/// # Errors
+/// When the database fails.
+pub fn compare(
+    conn: &mut Conn,
+    policy: &Policy,
+    against: Option<&Policy>,
+    on: NaiveDate,
+) -> Result<ShadowReport> {
+    let mut report = ShadowReport::default();
+    let assessor = Assessor::new(policy);
+    let other = against.map(Assessor::new);
+    let mut after = String::new();
+    loop {
+        let gathered = gather::after(conn, policy, &after, BATCH, on)?;
+        let Some(last) = gathered.last() else { break };
+        // Tiers and groups are the policy's own.
+        let beside = match against {
+            Some(against) => Some(gather::after(conn, against, &after, BATCH, on)?),
+            None => None,
+        };
+        after = last.id.to_string();
+        for (place, shipment) in gathered.iter().enumerate() {
+            let assessment = assessed(&assessor, &shipment.key, &shipment.facts, on)?;
+            let before = match (&other, beside.as_ref().and_then(|all| all.get(place))) {
+                (Some(other), Some(shipment)) => Some(assessed(other, &shipment.key, &shipment.facts, on)?),
+                _ => None,
+            };
+            report.add(before.as_ref(), &assessment);
+        }
+    }
+    report
+        .moved
+        .sort_by_key(|moved| std::cmp::Reverse((moved.points - moved.points_before.unwrap_or(0)).abs()));
+    report.moved.truncate(MAX_MOVED);
+    Ok(report)
+}
+
+fn assessed(
+    assessor: &Assessor<'_>,
+    key: &str,
+    facts: &super::facts::Facts,
+    on: NaiveDate,
+) -> Result<Assessment> {
+    assessor.assess(key, facts, on).map_err(|e| Error::Internal(anyhow::anyhow!("{key}: {e}")))
+}
+
+impl ShadowReport {
+    fn add(&mut self, before: Option<&Assessment>, after: &Assessment) {
+        self.shipments += 1;
+        let from = before.map(|before| before.band);
+        let named = from.map_or("none", Band::as_str);
+        *self.moves.entry(format!("{named} → {}", after.band.as_str())).or_default() += 1;
+        if from.is_some() && from != Some(after.band) && self.moved.len() < 2 * MAX_MOVED {
+            self.moved.push(Moved {
+                shipment: after.shipment.clone(),
+                from,
+                to: after.band,
+                points_before: before.map(|before| before.points),
+                points: after.points,
+                because: differences(before, after),
+            });
+        }
+    }
+}
+
+/// The rules whose points differ, with the difference.
+fn differences(before: Option<&Assessment>, after: &Assessment) -> Vec<String> {
+    let mut points: BTreeMap<&str, i64> = BTreeMap::new();
+    for rule in &after.rules {
+        *points.entry(&rule.id).or_default() += rule.points;
+    }
+    for rule in before.map(|before| before.rules.as_slice()).unwrap_or_default() {
+        *points.entry(&rule.id).or_default() -= rule.points;
+    }
+    points
+        .into_iter()
+        .filter(|(_, points)| *points != 0)
+        .map(|(rule, points)| format!("{rule} {points:+}"))
+        .collect()
+}
+
+/// Approves a policy; the second person's approval puts it into force.
+///
+/// # Errors
+/// 403; 404; 409 `no-shadow-run` without one against what is in force; 409 `policy-superseded` for one that was in
+/// force before; 409 `policy-expired`; 422 without a reason.
+pub fn approve(
+    conn: &mut Conn,
+    actor: &Actor,
+    hash: &Sha256,
+    why: String,
+    now: Timestamp,
+) -> Result<PolicyState> {
+    actor.require(Permission::ApprovePolicy)?;
+    log::lock(conn)?;
+    let why = reason::require(why)?;
+    let policy = held(conn, hash)?;
+    let found = state(conn, hash)?;
+    if found.active {
+        return Ok(found);
+    }
+    if found.superseded {
+        return Err(Error::conflict(
+            "policy-superseded",
+            "It was in force before; to return to it, load it again as a new version.",
+        ));
+    }
+    if policy.is_expired(now.day()) {
+        return Err(Error::conflict(
+            "policy-expired",
+            format!("It was to be reviewed by {}: review it and load it as a new version.", policy.review_by),
+        ));
+    }
+    if found.shadow.is_none() {
+        return Err(Error::conflict(
+            "no-shadow-run",
+            "Make a shadow run against what is in force first, so that it is known who would move and why.",
+        ));
+    }
+    store::insert_approval(conn, hash, &actor.user, &why, now)?;
+    let approved_by: Vec<UserId> =
+        store::approvals(conn, hash)?.into_iter().map(|(user, _, _)| user).collect();
+    if approved_by.len() >= 2 {
+        let document = ActivationDocument {
+            activated_at: now,
+            approved_by,
+            policy: hash.clone(),
+            schema: "endcheck/activation/1".to_owned(),
+        };
+        let text = serde_json::to_string(&document).map_err(|e| Error::Internal(e.into()))?;
+        let logged = log::append(conn, EntryKind::Policy, &Sha256::of(text.as_bytes()), now)?;
+        store::insert_activation(conn, hash, &text, logged.index, now)?;
+        rescoring::begin(conn, "a policy came into force", now)?;
+    }
+    state(conn, hash)
+}

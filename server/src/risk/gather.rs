@@ -1,0 +1,370 @@
+//! Gathering the facts about shipments, many at a time. Reads; judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{Datelike as _, NaiveDate};
+use diesel::prelude::*;
+use endcheck_protocol::ids::{LicenceId, PartyId, ShipmentId};
+use endcheck_protocol::time::Timestamp;
+
+use super::facts::{FactValue, Facts};
+use super::policy::Policy;
+use super::signals::{Signal, SignalKind};
+use super::store;
+use crate::db::schema::{item_sightings, licence_lines, licences, parties, shipment_items, shipments, sites};
+use crate::db::{CHUNK, Conn};
+use crate::error::{Error, Result};
+use crate::parties::{History, histories};
+
+/// A shipment with what is known of it.
+#[derive(Debug)]
+pub struct Gathered {
+    pub id: ShipmentId,
+    pub key: String,
+    pub facts: Facts,
+}
+
+/// What the row of a shipment says.
+struct Paper {
+    id: ShipmentId,
+    key: String,
+    exporter: PartyId,
+    intermediates: Vec<PartyId>,
+    consignee: PartyId,
+    end_user: PartyId,
+    hs6: String,
+    arrived_on: Option<NaiveDate>,
+    control_entry: String,
+    licence: LicenceId,
+    destination: String,
+}
+
+struct Party {
+    kind: String,
+    country: String,
+    registered: bool,
+    created_at: Timestamp,
+}
+
+/// The next shipments after an id, with their facts as of a day.
+///
+/// # Errors
+/// When the database fails.
+pub fn after(conn: &mut Conn, policy: &Policy, id: &str, limit: i64, on: NaiveDate) -> Result<Vec<Gathered>> {
+    let rows =
+        papers().filter(shipments::id.gt(id)).order(shipments::id).limit(limit).select(PAPER).load(conn)?;
+    complete(conn, policy, rows, on)
+}
+
+#[diesel::dsl::auto_type]
+fn papers() -> _ {
+    shipments::table
+        .inner_join(licence_lines::table.on(licence_lines::id.eq(shipments::licence_line_id)))
+        .inner_join(sites::table.on(sites::id.eq(shipments::site_id)))
+}
+
+type PaperRow = (
+    ShipmentId,
+    String,
+    PartyId,
+    String,
+    PartyId,
+    PartyId,
+    String,
+    Option<String>,
+    String,
+    LicenceId,
+    String,
+);
+
+const PAPER: (
+    shipments::id,
+    shipments::key,
+    shipments::exporter_id,
+    shipments::intermediates,
+    shipments::consignee_id,
+    shipments::end_user_id,
+    shipments::hs6,
+    shipments::arrived_on,
+    licence_lines::control_entry,
+    licence_lines::licence_id,
+    sites::country,
+) = (
+    shipments::id,
+    shipments::key,
+    shipments::exporter_id,
+    shipments::intermediates,
+    shipments::consignee_id,
+    shipments::end_user_id,
+    shipments::hs6,
+    shipments::arrived_on,
+    licence_lines::control_entry,
+    licence_lines::licence_id,
+    sites::country,
+);
+
+fn complete(conn: &mut Conn, policy: &Policy, rows: Vec<PaperRow>, on: NaiveDate) -> Result<Vec<Gathered>> {
+    let mut papers = Vec::with_capacity(rows.len());
+    for (
+        id,
+        key,
+        exporter,
+        intermediates,
+        consignee,
+        end_user,
+        hs6,
+        arrived_on,
+        control_entry,
+        licence,
+        destination,
+    ) in rows
+    {
+        papers.push(Paper {
+            intermediates: serde_json::from_str(&intermediates).map_err(|e| Error::Internal(e.into()))?,
+            arrived_on: arrived_on.and_then(|day| day.parse().ok()),
+            id,
+            key,
+            exporter,
+            consignee,
+            end_user,
+            hs6,
+            control_entry,
+            licence,
+            destination,
+        });
+    }
+    let shipment_ids: Vec<&ShipmentId> = papers.iter().map(|paper| &paper.id).collect();
+    let party_ids: BTreeSet<&PartyId> = papers
+        .iter()
+        .flat_map(|paper| {
+            [&paper.exporter, &paper.consignee, &paper.end_user].into_iter().chain(&paper.intermediates)
+        })
+        .collect();
+    let party_ids: Vec<&PartyId> = party_ids.into_iter().collect();
+    let known = Known {
+        parties: load_parties(conn, &party_ids)?,
+        histories: histories(conn, &party_ids)?,
+        signals: Signals::of(store::signals(conn, &shipment_ids, &party_ids)?),
+        conditions: conditions(conn, &papers)?,
+        counts: counts(conn, &shipment_ids)?,
+        sightings: sightings(conn, &shipment_ids)?,
+    };
+    papers
+        .into_iter()
+        .map(|paper| {
+            let facts = known.facts(policy, &paper, on).map_err(|e| Error::Internal(anyhow::anyhow!(e)))?;
+            Ok(Gathered { id: paper.id, key: paper.key, facts })
+        })
+        .collect()
+}
+
+fn load_parties(conn: &mut Conn, ids: &[&PartyId]) -> Result<HashMap<PartyId, Party>> {
+    let mut found = HashMap::new();
+    for some in ids.chunks(CHUNK) {
+        let rows: Vec<(PartyId, String, String, Option<String>, Timestamp)> = parties::table
+            .filter(parties::id.eq_any(some.iter().copied()))
+            .select((
+                parties::id,
+                parties::kind,
+                parties::country,
+                parties::registration_no,
+                parties::created_at,
+            ))
+            .load(conn)?;
+        found.extend(rows.into_iter().map(|(id, kind, country, number, created_at)| {
+            (id, Party { kind, country, registered: number.is_some(), created_at })
+        }));
+    }
+    Ok(found)
+}
+
+/// How many conditions each licence has.
+fn conditions(conn: &mut Conn, papers: &[Paper]) -> Result<HashMap<LicenceId, i64>> {
+    let ids: BTreeSet<&LicenceId> = papers.iter().map(|paper| &paper.licence).collect();
+    let ids: Vec<&LicenceId> = ids.into_iter().collect();
+    let mut found = HashMap::new();
+    for some in ids.chunks(CHUNK) {
+        let rows: Vec<(LicenceId, String)> = licences::table
+            .filter(licences::id.eq_any(some.iter().copied()))
+            .select((licences::id, licences::conditions))
+            .load(conn)?;
+        for (id, conditions) in rows {
+            let conditions: Vec<serde::de::IgnoredAny> =
+                serde_json::from_str(&conditions).map_err(|e| Error::Internal(e.into()))?;
+            found.insert(id, i64::try_from(conditions.len()).unwrap_or(i64::MAX));
+        }
+    }
+    Ok(found)
+}
+
+/// Items of each shipment, and those of them with a serial number.
+fn counts(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, (i64, i64)>> {
+    let mut found = HashMap::new();
+    for some in ids.chunks(CHUNK) {
+        let rows: Vec<(ShipmentId, i64, i64)> = shipment_items::table
+            .filter(shipment_items::shipment_id.eq_any(some.iter().copied()))
+            .group_by(shipment_items::shipment_id)
+            .select((
+                shipment_items::shipment_id,
+                diesel::dsl::count_star(),
+                diesel::dsl::count(shipment_items::serial),
+            ))
+            .load(conn)?;
+        found.extend(rows.into_iter().map(|(id, pieces, serials)| (id, (pieces, serials))));
+    }
+    Ok(found)
+}
+
+/// When an item of each shipment was last seen.
+fn sightings(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, Timestamp>> {
+    let _ = (&ids, item_sightings::table);
+    let _ = conn;
+    Ok(HashMap::new())
+}
+
+/// Signals that stand, by what they are about.
+#[derive(Default)]
+struct Signals {
+    of_shipments: HashMap<ShipmentId, Vec<Signal>>,
+    of_parties: HashMap<PartyId, Vec<Signal>>,
+}
+
+impl Signals {
+    fn of(all: Vec<Signal>) -> Self {
+        let mut sorted = Self::default();
+        for signal in all.into_iter().filter(|signal| !signal.withdrawn && signal.withdraws.is_none()) {
+            if let Some(shipment) = &signal.shipment {
+                sorted.of_shipments.entry(shipment.clone()).or_default().push(signal);
+            } else if let Some(party) = &signal.party {
+                sorted.of_parties.entry(party.clone()).or_default().push(signal);
+            }
+        }
+        sorted
+    }
+}
+
+struct Known {
+    parties: HashMap<PartyId, Party>,
+    histories: HashMap<PartyId, History>,
+    signals: Signals,
+    conditions: HashMap<LicenceId, i64>,
+    counts: HashMap<ShipmentId, (i64, i64)>,
+    sightings: HashMap<ShipmentId, Timestamp>,
+}
+
+impl Known {
+    fn facts(&self, policy: &Policy, paper: &Paper, on: NaiveDate) -> Result<Facts, String> {
+        let mut facts = Facts::default();
+        let mut set = |name: &str, value: FactValue| facts.set(name, value);
+        let number = FactValue::Number;
+        let text = |text: &str| FactValue::Text(text.to_owned());
+
+        set("control_entry", text(&paper.control_entry))?;
+        set("item_tier", number(policy.tier(&paper.control_entry)))?;
+        set("hs6", text(&paper.hs6))?;
+        set("hs_tier", number(policy.hs_tier(&paper.hs6)))?;
+        let (pieces, serials) = self.counts.get(&paper.id).copied().unwrap_or_default();
+        set("pieces", number(pieces))?;
+        set("serials", number(serials))?;
+        if let Some(conditions) = self.conditions.get(&paper.licence) {
+            set("conditions", number(*conditions))?;
+        }
+
+        set("destination", text(&paper.destination))?;
+        set("destination_groups", FactValue::Words(policy.groups_of(&paper.destination).to_vec()))?;
+        let transit: Vec<String> = paper
+            .intermediates
+            .iter()
+            .filter_map(|party| Some(self.parties.get(party)?.country.clone()))
+            .collect();
+        let groups = transit.iter().flat_map(|country| policy.groups_of(country)).cloned().collect();
+        set("transit", FactValue::Words(transit))?;
+        set("transit_groups", FactValue::Words(groups))?;
+        set("intermediates", number(i64::try_from(paper.intermediates.len()).unwrap_or(i64::MAX)))?;
+        set("end_user_is_consignee", FactValue::Flag(paper.end_user == paper.consignee))?;
+
+        for (role, id) in [("end_user", &paper.end_user), ("consignee", &paper.consignee)] {
+            if let Some(party) = self.parties.get(id) {
+                set(&format!("{role}_kind"), text(&party.kind))?;
+                set(&format!("{role}_registered"), FactValue::Flag(party.registered))?;
+                set(&format!("{role}_months_known"), number(months(party.created_at.day(), on)))?;
+            }
+        }
+        for (role, id) in
+            [("end_user", &paper.end_user), ("consignee", &paper.consignee), ("exporter", &paper.exporter)]
+        {
+            let history = self.histories.get(id).copied().unwrap_or_default();
+            set(&format!("{role}_favourable"), number(history.favourable))?;
+            set(&format!("{role}_unfavourable"), number(history.unfavourable))?;
+            set(&format!("{role}_unverified"), number(history.unverified))?;
+            if role != "exporter" {
+                set(&format!("{role}_denied"), number(history.denied))?;
+            }
+            if role == "end_user" {
+                set("end_user_denied_by_state", number(history.denied_by_state))?;
+            }
+        }
+
+        if let Some(arrived_on) = paper.arrived_on.filter(|day| *day <= on) {
+            set("months_since_arrival", number(months(arrived_on, on)))?;
+        }
+        if let Some(seen_at) = self.sightings.get(&paper.id) {
+            set("months_since_sighting", number(months(seen_at.day(), on)))?;
+        }
+        self.signals_of(paper, &mut facts)?;
+        Ok(facts)
+    }
+
+    fn signals_of(&self, paper: &Paper, facts: &mut Facts) -> Result<(), String> {
+        let parties: BTreeSet<&PartyId> = [&paper.exporter, &paper.consignee, &paper.end_user]
+            .into_iter()
+            .chain(&paper.intermediates)
+            .collect();
+        let of_parties = parties.into_iter().filter_map(|party| self.signals.of_parties.get(party)).flatten();
+        let of_shipment = self.signals.of_shipments.get(&paper.id).into_iter().flatten();
+        let mut red_flags = Vec::new();
+        let mut tips = 0;
+        let mut screened: BTreeMap<Option<&PartyId>, bool> = BTreeMap::new();
+        for signal in of_shipment.chain(of_parties) {
+            match signal.kind {
+                SignalKind::RedFlag => red_flags.push(signal.code.clone()),
+                SignalKind::Tip => tips += 1,
+                // The newest screening of a party counts.
+                SignalKind::Screening => {
+                    screened.insert(signal.party.as_ref(), signal.code == "hit");
+                }
+            }
+        }
+        facts.set("red_flags", FactValue::Words(red_flags))?;
+        facts.set("tips", FactValue::Number(tips))?;
+        if !screened.is_empty() {
+            let hits = screened.values().filter(|hit| **hit).count();
+            facts.set("screening_hits", FactValue::Number(i64::try_from(hits).unwrap_or(i64::MAX)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Full months from one day to another; none where it lies ahead.
+fn months(from: NaiveDate, to: NaiveDate) -> i64 {
+    let whole = i64::from(to.year() - from.year()) * 12 + i64::from(to.month()) - i64::from(from.month());
+    (whole - i64::from(to.day() < from.day())).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_full_ones() {
+        for (from, to, full) in [
+            ("2026-01-31", "2026-02-28", 0),
+            ("2026-01-15", "2026-02-15", 1),
+            ("2025-11-23", "2026-11-22", 11),
+            ("2025-11-23", "2026-11-23", 12),
+            ("2026-11-23", "2025-11-23", 0),
+        ] {
+            assert_eq!(months(from.parse().unwrap(), to.parse().unwrap()), full, "{from} {to}");
+        }
+    }
+}
