@@ -22,7 +22,7 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews,
+    accounts, checklists, checks, custody, db, evidence, exports, import, jobs, log, pages, parties, reviews,
     shipments, sites, uploads, visits,
 };
 
@@ -41,6 +41,8 @@ pub struct App {
     pub examiner: tokio::sync::Notify,
     /// The hashes of the photos held, as far as this server has read them.
     pub pictures: evidence::Pictures,
+    /// What time brings about, as this server does it.
+    pub jobs: jobs::Desk,
 }
 
 impl App {
@@ -58,6 +60,7 @@ impl App {
                  --escrow-recipient"
             )
         })?;
+        let jobs = jobs::Desk::new(&config.jobs, config.job_lease_s)?;
         let keys = Keys::open(&config.data.join("keys"), escrow, config.log_origin.as_deref())?;
         let files = Files::local(&config.data.join("files"))?;
         let pool = db::open(&config.database_url, config.database_connections)?;
@@ -82,6 +85,7 @@ impl App {
             witnesses: log::Witnesses::new(&config.witness)?,
             examiner: tokio::sync::Notify::new(),
             pictures: evidence::Pictures::default(),
+            jobs,
             config,
         });
         app.take_completed_uploads();
@@ -208,6 +212,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(evidence::routes)
         .configure(reviews::routes)
         .configure(exports::routes)
+        .configure(jobs::routes)
         .configure(pages::routes)
         .service(resource("/healthz").get(async || "ok\n"))
         .service(resource("/readyz").get(ready))
@@ -248,6 +253,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
         exports::ApiDoc::openapi(),
+        jobs::ApiDoc::openapi(),
     ] {
         document.merge(slice);
     }

@@ -1,5 +1,6 @@
 //! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -71,9 +72,17 @@ pub struct Settings {
     /// Speed between two positions from which they contradict each other, in km/h.
     #[arg(long, env = "ENDCHECK_TRAVEL_CONTRADICTION_KMH", global = true)]
     pub travel_contradiction_kmh: Option<u32>,
-    /// When the tick runs: a cron expression with seconds.
-    #[arg(long, env = "ENDCHECK_TICK", global = true)]
-    pub tick: Option<String>,
+    /// When a job runs: `NAME=CRON`, six fields, seconds first, UTC; or `NAME=off`. Several with semicolons, or
+    /// given several times. In the file a table `[jobs]`.
+    #[arg(long = "job", env = "ENDCHECK_JOB", global = true, value_delimiter = ';', value_parser = job, value_name = "NAME=CRON")]
+    #[serde(skip)]
+    pub job: Vec<(String, String)>,
+    /// As `--job`, from the file.
+    #[arg(skip)]
+    pub jobs: BTreeMap<String, String>,
+    /// Seconds after which a job's run whose server was not heard of is taken up by another.
+    #[arg(long, env = "ENDCHECK_JOB_LEASE_S", global = true)]
+    pub job_lease_s: Option<u32>,
     /// Log lines as JSON.
     #[arg(long, env = "ENDCHECK_LOG_JSON", global = true)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -101,8 +110,10 @@ pub struct Config {
     pub device_days: u32,
     pub travel_look_kmh: u32,
     pub travel_contradiction_kmh: u32,
-    pub tick: String,
+    pub job_lease_s: u32,
     pub log_json: bool,
+    /// Name and cron expression of those that do not run at their own times.
+    pub jobs: BTreeMap<String, String>,
 }
 
 /// Where a witness is asked, and the key that its cosignatures are checked with.
@@ -158,6 +169,12 @@ impl From<WitnessAddress> for String {
     }
 }
 
+/// `NAME=CRON` of a flag.
+fn job(text: &str) -> Result<(String, String), String> {
+    let (name, cron) = text.split_once('=').ok_or_else(|| format!("{text:?}: write NAME=CRON"))?;
+    Ok((name.trim().to_owned(), cron.trim().to_owned()))
+}
+
 impl Settings {
     /// Reads a TOML file of the same fields.
     ///
@@ -205,7 +222,8 @@ impl Settings {
                 .or(file.travel_contradiction_kmh)
                 .unwrap_or(1_200),
             device_days: self.device_days.or(file.device_days).unwrap_or(90),
-            tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
+            job_lease_s: self.job_lease_s.or(file.job_lease_s).unwrap_or(60),
+            jobs: file.jobs.into_iter().chain(self.jobs).chain(self.job).collect(),
             log_json: self.log_json || file.log_json,
             data,
         }
@@ -213,12 +231,13 @@ impl Settings {
 }
 
 impl Config {
-    /// As TOML, with the password of the database URL masked.
+    /// As TOML, with the password of the database URL masked, and the times of every job.
     ///
     /// # Errors
-    /// When a value has no TOML form.
+    /// When a job is not one, or a value has no TOML form.
     pub fn printed(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
+        shown.jobs = crate::jobs::configured(&self.jobs)?;
         if let Ok(mut url) = url::Url::parse(&shown.database_url)
             && url.password().is_some()
             && url.set_password(Some("******")).is_ok()

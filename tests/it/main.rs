@@ -8,6 +8,8 @@ mod backup;
 #[cfg(test)]
 mod bag;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod hand;
@@ -15,6 +17,8 @@ mod hand;
 mod hostile;
 #[cfg(test)]
 mod intake;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod judges;
 #[cfg(test)]

@@ -80,6 +80,10 @@ pub enum Permission {
     Inspect,
     /// Manage accounts, enrolment codes and devices.
     ManageAccounts,
+    /// See what the server does by the clock, and how it went.
+    WatchJobs,
+    /// Have it done now.
+    RunJobs,
 }
 
 impl Permission {
@@ -92,7 +96,8 @@ impl Permission {
             Self::ReadVisits => matches!(role, R::Manager | R::Investigator | R::Adjudicator | R::Auditor),
             Self::Determine => matches!(role, R::Manager | R::Investigator),
             Self::Inspect => matches!(role, R::Inspector),
-            Self::ManageAccounts => matches!(role, R::Admin | R::Manager),
+            Self::ManageAccounts | Self::RunJobs => matches!(role, R::Admin | R::Manager),
+            Self::WatchJobs => matches!(role, R::Admin | R::Manager | R::Auditor),
         }
     }
 }

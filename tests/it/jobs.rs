@@ -1,0 +1,196 @@
+//! Jobs: who runs a tick, what becomes of one whose server dies, what a late holder may still do, and what
+//! people are shown.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use endcheck_protocol::time::Timestamp;
+use endcheck_server::app::App;
+use endcheck_server::db::{self, Conn};
+use endcheck_server::jobs::runs::{self, Claim, Holder};
+use endcheck_server::jobs::schedule::Schedule;
+use endcheck_server::jobs::{self};
+use endcheck_tests::{DatabaseKind, TestDatabase};
+use serde_json::{Value, json};
+
+use crate::office::{Office, text};
+
+const JOB: &str = "overdue";
+
+/// Two servers on one database, without their processes.
+struct Table {
+    conn: db::PooledConn,
+    schedule: Schedule,
+    start: Timestamp,
+    _database: TestDatabase,
+}
+
+fn holder(name: &str) -> Holder {
+    Holder { name: name.to_owned(), lease: TimeDelta::seconds(60) }
+}
+
+impl Table {
+    fn set() -> Self {
+        let database = TestDatabase::new(DatabaseKind::of_this_run());
+        let mut conn = database.connect();
+        let start = "2026-05-04T08:00:00Z".parse().unwrap();
+        let schedule = Schedule::parse("0 * * * * *").unwrap();
+        let nothing = conn.write(|conn| runs::claim(conn, JOB, Some(&schedule), &holder("a"), start));
+        assert_eq!(nothing.unwrap(), None, "a job that was not known before has missed nothing");
+        Self { conn, schedule, start, _database: database }
+    }
+
+    fn at(&self, seconds: i64) -> Timestamp {
+        self.start.plus(TimeDelta::seconds(seconds))
+    }
+
+    fn claim(&mut self, name: &str, seconds: i64) -> Option<Claim> {
+        let (now, schedule) = (self.at(seconds), &self.schedule);
+        self.conn.write(|conn| runs::claim(conn, JOB, Some(schedule), &holder(name), now)).unwrap()
+    }
+
+    fn finish(&mut self, claim: &Claim, seconds: i64) -> endcheck_server::error::Result<String> {
+        let now = self.at(seconds);
+        self.conn.write(|conn| {
+            runs::finish(conn, claim, now, |conn| Ok(db::next_value(conn, "visit_changes")?.to_string()))
+        })
+    }
+}
+
+/// What the effects of the runs counted up to.
+fn effects(conn: &mut Conn) -> i64 {
+    db::next_value(conn, "visit_changes").unwrap()
+}
+
+#[test]
+fn a_tick_has_one_holder_and_the_next_waits_for_its_end() {
+    let mut table = Table::set();
+    assert_eq!(table.claim("a", 59), None);
+    let claim = table.claim("a", 61).unwrap();
+    assert_eq!((claim.tick_at, claim.attempt, claim.missed), (table.at(60), 1, 0));
+    assert_eq!(table.claim("b", 61), None);
+    // It takes its time; the ticks meanwhile are one tick that stands for them.
+    let now = table.at(110);
+    table.conn.write(|conn| runs::hold(conn, &claim, TimeDelta::seconds(120), now)).unwrap();
+    assert_eq!(table.claim("b", 200), None);
+    table.finish(&claim, 205).unwrap();
+    let next = table.claim("b", 205).unwrap();
+    assert_eq!((next.tick_at, next.missed), (table.at(180), 1));
+}
+
+#[test]
+fn a_holder_that_comes_back_late_commits_nothing() {
+    let mut table = Table::set();
+    let before = effects(&mut table.conn);
+    let late = table.claim("a", 60).unwrap();
+    assert_eq!(table.claim("b", 119), None, "its lease is not over");
+    let taken = table.claim("b", 121).unwrap();
+    assert_eq!((taken.tick_at, taken.attempt), (late.tick_at, 2));
+    // The first comes back while the second is at it, and once more after its end.
+    assert!(runs::is_lost(&table.finish(&late, 122).unwrap_err()));
+    let now = table.at(122);
+    let held = table.conn.write(|conn| runs::hold(conn, &late, TimeDelta::seconds(60), now));
+    assert!(runs::is_lost(&held.unwrap_err()));
+    table.finish(&taken, 123).unwrap();
+    assert!(runs::is_lost(&table.finish(&late, 124).unwrap_err()));
+    let failed = table.conn.write(|conn| runs::fail(conn, &late, "late", now));
+    assert!(runs::is_lost(&failed.unwrap_err()));
+    assert!(runs::is_lost(&table.finish(&taken, 125).unwrap_err()), "and nobody ends a run twice");
+    assert_eq!(effects(&mut table.conn), before + 2, "one effect, and the question");
+}
+
+#[test]
+fn a_clock_that_is_wrong_doubles_nothing() {
+    let mut table = Table::set();
+    // An hour ahead: the run begins early and has the name of its tick.
+    let ahead = table.claim("ahead", 3_660).unwrap();
+    assert_eq!((ahead.tick_at, ahead.missed), (table.at(3_660), 60));
+    table.finish(&ahead, 3_661).unwrap();
+    // Right again: nothing is run a second time until the schedule has passed where it was.
+    for seconds in [61, 600, 3_661] {
+        assert_eq!(table.claim("right", seconds), None, "{seconds}");
+    }
+    assert_eq!(table.claim("right", 3_720).unwrap().tick_at, table.at(3_720));
+}
+
+#[test]
+fn what_kills_every_server_is_given_up_and_what_fails_is_tried_again() {
+    let mut table = Table::set();
+    let mut now = 60;
+    for attempt in 1..=runs::MAX_ATTEMPTS {
+        assert_eq!(table.claim("a", now).unwrap().attempt, attempt);
+        now += 61;
+    }
+    let next = table.claim("a", now).unwrap();
+    assert_eq!((next.attempt, next.tick_at), (1, table.at(now / 60 * 60)), "the next tick starts afresh");
+
+    let mut table = Table::set();
+    table.schedule = Schedule::parse("0 0 * * * *").unwrap();
+    let first = table.claim("a", 3_600).unwrap();
+    let failed_at = table.at(3_601);
+    table.conn.write(|conn| runs::fail(conn, &first, "no room", failed_at)).unwrap();
+    assert_eq!(table.claim("b", 3_630), None, "not at once");
+    let again = table.claim("b", 3_631).unwrap();
+    assert_eq!((again.tick_at, again.attempt), (first.tick_at, 2));
+}
+
+/// Looks after one job on a runtime of its own.
+fn attend(app: &Arc<App>, name: &str) {
+    let job = jobs::find(name).unwrap();
+    actix_web::rt::System::new().block_on(jobs::attend(app, job)).unwrap();
+}
+
+fn job(office: &Office, name: &str) -> Value {
+    let all = office.manager().get("/api/v1/jobs").expect_json(200);
+    all.as_array().unwrap().iter().find(|job| job["name"] == name).unwrap().clone()
+}
+
+fn runs_of(office: &Office, name: &str) -> Vec<Value> {
+    let page = office.manager().get(&format!("/api/v1/jobs/{name}/runs")).expect_json(200);
+    page["items"].as_array().unwrap().clone()
+}
+
+#[test]
+fn servers_that_look_at_once_run_a_tick_once_and_tell_what_was_missed() {
+    let office = Office::with_programme();
+    let visit = office.schedule("SH-2026-0101", None);
+    attend(office.server.app(), JOB);
+    assert!(job(&office, JOB)["last"].is_null());
+    office.server.clock().advance(TimeDelta::days(30));
+    assert!(job(&office, JOB)["late_s"].as_i64().unwrap() > 29 * 86_400);
+    let twin = App::open(office.server.app().config.clone(), office.server.clock().clone()).unwrap();
+    let apps = [office.server.app().clone(), twin.clone(), office.server.app().clone(), twin];
+    let looks: Vec<_> = apps.into_iter().map(|app| std::thread::spawn(move || attend(&app, JOB))).collect();
+    for look in looks {
+        look.join().unwrap();
+    }
+    let ran = runs_of(&office, JOB);
+    // A minute may have passed meanwhile.
+    assert!(ran.len() <= 2, "{ran:#?}");
+    let first = ran.last().unwrap();
+    assert_eq!((&first["state"], &first["attempts"]), (&json!("done"), &json!(1)));
+    assert!(first["missed"].as_i64().unwrap() >= 30 * 24 * 60 - 2, "{first}");
+    assert!(text(first, "/outcome").starts_with("1 raised as overdue"), "{first}");
+    assert_eq!(job(&office, JOB)["late_s"], 0);
+    let overdue = office.manager().get("/api/v1/visits?overdue=true").expect_json(200);
+    assert_eq!(text(&overdue, "/items/0/id"), visit);
+}
+
+#[test]
+fn a_run_by_hand_is_asked_for_once_by_who_may() {
+    let office = Office::open();
+    let path = "/api/v1/jobs/custody/run";
+    office.as_person(&office.iris).post(path, &json!({})).expect_problem(403, "not-permitted");
+    office.investigator().get("/api/v1/jobs").expect_problem(403, "not-permitted");
+    office.manager().post("/api/v1/jobs/no-job/run", &json!({})).expect_problem(404, "not-found");
+    let ask = || office.manager().send("POST", path, &[("Idempotency-Key", "k1")], None).expect_json(201);
+    let asked = ask();
+    assert_eq!((&asked["state"], &asked["asked_by"]), (&json!("waiting"), &json!("Ada Brandt")));
+    let second = office.manager().post(path, &json!({})).expect_json(201);
+    assert_eq!(second["tick_at"], asked["tick_at"], "one that waits is enough");
+    attend(office.server.app(), "custody");
+    assert_eq!(ask(), asked, "a retry is answered as the first time, and asks for nothing");
+    let ran = runs_of(&office, "custody");
+    assert_eq!(ran.iter().filter(|run| run["asked_by"] == "Ada Brandt").count(), 1, "{ran:#?}");
+    assert_eq!(ran[0]["state"], "done");
+}
