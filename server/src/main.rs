@@ -123,6 +123,9 @@ enum UserCommand {
         /// May be given several times.
         #[arg(long = "role", required = true)]
         roles: Vec<Role>,
+        /// Where they are written to.
+        #[arg(long)]
+        mail: Option<String>,
     },
 }
 
@@ -160,12 +163,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             anyhow::ensure!(audit.holds(), "what is stored is not what the log commits to");
             Ok(())
         }
-        Command::User(UserCommand::Add { login, name, roles }) => {
+        Command::User(UserCommand::Add { login, name, roles, mail }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
             let user =
                 accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
                     .map_err(told)?;
+            if let Some(mail) = mail {
+                accounts::set_mail(&mut conn, &user.id, Some(&mail)).map_err(told)?;
+            }
             print(&format!("{} {}", user.id, user.login));
             Ok(())
         }

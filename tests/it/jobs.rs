@@ -7,13 +7,14 @@ use chrono::TimeDelta;
 use endcheck_protocol::time::Timestamp;
 use endcheck_server::app::App;
 use endcheck_server::db::{self, Conn};
+use endcheck_server::jobs;
 use endcheck_server::jobs::runs::{self, Claim, Holder};
 use endcheck_server::jobs::schedule::Schedule;
-use endcheck_server::jobs::{self};
 use endcheck_tests::{DatabaseKind, TestDatabase};
 use serde_json::{Value, json};
 
-use crate::office::{Office, text};
+use crate::office::{Office, fixture, text};
+use crate::tablet::Tablet;
 
 const JOB: &str = "overdue";
 
@@ -193,4 +194,126 @@ fn a_run_by_hand_is_asked_for_once_by_who_may() {
     let ran = runs_of(&office, "custody");
     assert_eq!(ran.iter().filter(|run| run["asked_by"] == "Ada Brandt").count(), 1, "{ran:#?}");
     assert_eq!(ran[0]["state"], "done");
+}
+
+/// The value of a line of `/metrics`.
+fn metric(office: &Office, line: &str) -> String {
+    let text = office.server.get("/metrics").expect(200).text();
+    let found = text.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no {line} in\n{text}")).to_owned()
+}
+
+#[test]
+fn a_stored_file_that_changes_or_goes_is_told_until_it_is_back() {
+    let office = Office::with_programme();
+    let visit = office.schedule("SH-2026-0101", Some(&office.iris));
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    tablet.done(&["pull"]);
+    tablet.done(&["open", &visit]);
+    for photo in ["photos/01-exterior.jpg", "photos/02-sign.jpg"] {
+        tablet.done(&["capture", &fixture(photo).display().to_string()]);
+    }
+    tablet.done(&["sync"]);
+    office.tick();
+    let hashes: Vec<String> = office.dossier(&visit)["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| text(file, "/sha256"))
+        .collect();
+    let store = || office.manager().get("/api/v1/jobs/store").expect_json(200);
+    let scrub = || {
+        office.server.clock().advance(TimeDelta::days(1));
+        attend(office.server.app(), "scrub");
+        store()
+    };
+    attend(office.server.app(), "scrub");
+    let held = scrub();
+    // Two photos and their small pictures.
+    assert_eq!((&held["scrubbed_files"], &held["faults"]), (&json!(4), &json!([])), "{held:#}");
+    assert!(held["whole_at"].is_string());
+
+    let path = |hash: &String| office.server.data_folder().join("files").join(&hash[..2]).join(hash);
+    let originals = [std::fs::read(path(&hashes[0])).unwrap(), std::fs::read(path(&hashes[1])).unwrap()];
+    let mut changed = originals[0].clone();
+    changed[1000] ^= 1;
+    std::fs::write(path(&hashes[0]), changed).unwrap();
+    std::fs::remove_file(path(&hashes[1])).unwrap();
+    let held = scrub();
+    let mut faults: Vec<(String, String)> = held["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| (text(fault, "/sha256"), text(fault, "/fault")))
+        .collect();
+    faults.sort();
+    let mut expected =
+        vec![(hashes[0].clone(), "changed".to_owned()), (hashes[1].clone(), "missing".to_owned())];
+    expected.sort();
+    assert_eq!(faults, expected);
+    assert_eq!(metric(&office, "endcheck_file_faults{fault=\"changed\"}"), "1");
+    assert_eq!(metric(&office, "endcheck_scrub_files_total"), "8");
+    let signals = office.signals(&visit);
+    assert!(signals.iter().any(|signal| signal == "file-changed"), "{signals:?}");
+    assert!(signals.iter().any(|signal| signal == "file-missing"), "{signals:?}");
+    assert_eq!(scrub()["faults"].as_array().unwrap().len(), 2, "it stays told");
+
+    for (hash, original) in hashes.iter().zip(&originals) {
+        std::fs::write(path(hash), original).unwrap();
+    }
+    assert_eq!(scrub()["faults"], json!([]));
+
+    // A whole file that no row names is told of and stays; a part that nobody writes any more goes.
+    let folder = office.server.data_folder().join("files").join("00");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (orphan, part) = (folder.join("0".repeat(64)), folder.join(format!("{}#1", "0".repeat(64))));
+    for path in [&orphan, &part] {
+        std::fs::write(path, b"left").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+    attend(office.server.app(), "orphans");
+    office.server.clock().advance(TimeDelta::days(1));
+    attend(office.server.app(), "orphans");
+    assert_eq!((&store()["orphans"], &store()["orphan_bytes"]), (&json!(1), &json!(4)));
+    assert!(orphan.exists() && !part.exists());
+}
+
+#[test]
+fn metrics_are_for_this_machine_or_for_whoever_knows_the_token() {
+    let office = Office::open();
+    attend(office.server.app(), JOB);
+    office.server.clock().advance(TimeDelta::minutes(5));
+    assert!(metric(&office, "endcheck_job_late_seconds{job=\"overdue\"}").parse::<i64>().unwrap() > 200);
+    attend(office.server.app(), JOB);
+    assert_eq!(metric(&office, "endcheck_job_late_seconds{job=\"overdue\"}"), "0");
+    assert_eq!(metric(&office, "endcheck_job_runs_total{job=\"overdue\",outcome=\"done\"}"), "1");
+    assert_eq!(metric(&office, "endcheck_job_running{job=\"overdue\"}"), "0");
+    assert_eq!(metric(&office, "endcheck_outbox_waiting"), "0");
+    office.server.get("/api/v1/no-such-thing").expect_problem(404, "not-found");
+    assert_eq!(metric(&office, "endcheck_http_requests_total{class=\"api\",status=\"4xx\"}"), "1");
+    let passed_on = office.server.with_header("X-Forwarded-For", "203.0.113.9");
+    passed_on.get("/metrics").expect_problem(403, "not-permitted");
+
+    let office = Office::open_with(|config| config.metrics_token = Some("a token of a test".to_owned()));
+    office.server.get("/metrics").expect_problem(403, "not-permitted");
+    office.server.with_token("another").get("/metrics").expect_problem(403, "not-permitted");
+    let known = office.server.with_token("a token of a test").get("/metrics").expect(200);
+    assert!(known.text().starts_with("# HELP "));
+}
+
+#[test]
+fn a_schedule_that_is_none_or_of_no_job_is_refused_at_the_start() {
+    let office = Office::open();
+    for (setting, words) in [
+        ("overdue=every minute", "not a cron expression"),
+        ("overdues=0 * * * * *", "there is no job \"overdues\""),
+    ] {
+        let done = office.server.run_program(&["serve", "--job", setting]);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success() && said.contains(words), "{said}");
+    }
+    let done = office.server.run_program(&["config", "--job", "overdue=off;custody=0 0 * * * *"]);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.contains("overdue = \"off\"") && said.contains("custody = \"0 0 * * * *\""), "{said}");
 }

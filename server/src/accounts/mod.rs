@@ -34,7 +34,9 @@ pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, start_session};
 pub use tokens::{AccessClaims, AssertionClaims};
-pub use users::{AddUser, User, add_user, find as find_user, is_active_inspector};
+pub use users::{
+    AddUser, SetMail, User, add_user, find as find_user, is_active_inspector, mail_of, set_mail,
+};
 pub use verified::VerifiedTokens;
 
 use crate::db::Conn;
@@ -198,6 +200,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/me").get(http::me))
         .service(resource("/api/v1/users").get(http::list_users).post(http::add_user))
         .service(resource("/api/v1/users/{id}/disable").post(http::disable_user))
+        .service(resource("/api/v1/users/{id}/mail").put(http::set_mail))
         .service(resource("/api/v1/users/{id}/enrolment-codes").post(http::make_code))
         .service(resource("/api/v1/devices").get(http::list_devices))
         .service(resource("/api/v1/devices/enrol").post(http::enrol))

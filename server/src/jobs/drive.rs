@@ -11,7 +11,7 @@ use super::{JOBS, Job, Outcome, Tick};
 use crate::app::App;
 use crate::db::{self, Conn};
 use crate::error::Result;
-use crate::{evidence, log};
+use crate::{evidence, log, outbox};
 
 /// From one look at all jobs to the next: for ticks that nobody was there for, runs whose server ended, and
 /// runs by hand that were asked for elsewhere. The scheduler wakes a job at its own ticks.
@@ -133,7 +133,7 @@ async fn attended(app: Arc<App>, job: &'static Job) {
     }
 }
 
-/// Starts the scheduler, the watch over all jobs, the examiner and the rounds of the witnesses; they end with
+/// Starts the scheduler, the watch over all jobs, the outbox, the examiner and the rounds of the witnesses; they end with
 /// the process.
 ///
 /// # Errors
@@ -149,6 +149,7 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
     }
     scheduler.start().await?;
     log::start_witnesses(app)?;
+    outbox::start(app);
     let shared = Arc::clone(app);
     tokio::spawn(async move {
         loop {

@@ -7,6 +7,8 @@ use endcheck_protocol::time::Timestamp;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
+use super::metrics::metrics;
+use super::scrub::{self, StoreHealth};
 use super::view::{self, JobView, Run};
 use super::{Job, find};
 use crate::accounts::{Actor, Permission};
@@ -14,10 +16,11 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::listing::{self, Page};
+use crate::outbox::{self, OutboxStatus};
 use crate::resource::resource;
 
 #[derive(OpenApi)]
-#[openapi(paths(list, runs, run))]
+#[openapi(paths(list, runs, run, store_health, outbox_status))]
 pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -25,6 +28,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/jobs").get(list))
         .service(resource("/api/v1/jobs/{name}/runs").get(runs))
         .service(resource("/api/v1/jobs/{name}/run").post(run))
+        .service(resource("/api/v1/jobs/store").get(store_health))
+        .service(resource("/api/v1/outbox").get(outbox_status))
+        .service(resource("/metrics").get(metrics))
         .configure(super::page::routes);
 }
 
@@ -81,4 +87,18 @@ async fn run(app: Data<App>, actor: Actor, key: OnceKey, name: Path<String>) -> 
         .await?;
     app.jobs.wake.notify_one();
     Ok(answer.into())
+}
+
+/// Whether the stored files are what was received, as far as they were hashed again.
+#[utoipa::path(get, path = "/api/v1/jobs/store", responses((status = 200, body = StoreHealth)))]
+async fn store_health(app: Data<App>, actor: Actor) -> Result<Json<StoreHealth>> {
+    actor.require(Permission::WatchJobs)?;
+    app.into_inner().read(scrub::health).await.map(Json)
+}
+
+/// Letters that wait, and those that could not be delivered.
+#[utoipa::path(get, path = "/api/v1/outbox", responses((status = 200, body = OutboxStatus)))]
+async fn outbox_status(app: Data<App>, actor: Actor) -> Result<Json<OutboxStatus>> {
+    actor.require(Permission::WatchJobs)?;
+    app.into_inner().read(outbox::status).await.map(Json)
 }

@@ -8,9 +8,12 @@
 mod chores;
 mod drive;
 mod http;
+mod metrics;
 mod page;
+mod reminders;
 pub mod runs;
 pub mod schedule;
+mod scrub;
 mod store;
 mod view;
 
@@ -28,6 +31,7 @@ use crate::error::Result;
 pub use chores::{Ticked, tick};
 pub use drive::{attend, start};
 pub use http::{ApiDoc, routes};
+pub use metrics::Requests;
 use runs::{Claim, Holder};
 use schedule::Schedule;
 pub use store::RunState;
@@ -46,12 +50,18 @@ pub struct Job {
 }
 
 /// Every job there is.
-pub const JOBS: [Job; 6] = [
+pub const JOBS: [Job; 9] = [
     Job {
         name: "overdue",
         purpose: "Raises visits past their due date; visits that nothing was heard of count as interrupted",
         cron: "0 * * * * *",
         run: |app, tick| Box::pin(chores::overdue(app, tick)),
+    },
+    Job {
+        name: "reminders",
+        purpose: "Reminds inspectors before a window begins and before a check falls due",
+        cron: "50 * * * * *",
+        run: |app, tick| Box::pin(reminders::run(app, tick)),
     },
     Job {
         name: "routine-checks",
@@ -82,6 +92,18 @@ pub const JOBS: [Job; 6] = [
         purpose: "Notes how far the log is, and how far its witnesses cosigned it",
         cron: "40 * * * * *",
         run: |app, tick| Box::pin(chores::checkpoint(app, tick)),
+    },
+    Job {
+        name: "scrub",
+        purpose: "Reads and hashes stored files again, a slice at a time, all of them within a round",
+        cron: "15 */10 * * * *",
+        run: |app, tick| Box::pin(scrub::run(app, tick)),
+    },
+    Job {
+        name: "orphans",
+        purpose: "Removes parts of files that a killed server left, and tells of files that no row names",
+        cron: "0 20 3 * * *",
+        run: |app, tick| Box::pin(scrub::orphans(app, tick)),
     },
 ];
 

@@ -9,11 +9,13 @@ use serde::Deserialize;
 
 use super::Job;
 use super::http::known;
+use super::scrub::{self, StoreHealth};
 use super::store::RunState;
 use super::view::{self, JobView, Run};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
 use crate::error::Result;
+use crate::outbox::{self, OutboxStatus};
 use crate::pages::{self, Shell};
 use crate::resource::resource;
 
@@ -29,6 +31,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 struct JobsPage {
     shell: Shell,
     jobs: Vec<JobView>,
+    store: StoreHealth,
+    outbox: OutboxStatus,
+    sends_mail: bool,
     now: Timestamp,
     may_run: bool,
 }
@@ -46,10 +51,18 @@ async fn list(app: Data<App>, session: PageSession) -> Result<HttpResponse> {
     session.actor.require(Permission::WatchJobs)?;
     let app = app.into_inner();
     let shared = app.clone();
-    let jobs = app.read(move |conn| view::all(conn, &shared.jobs, shared.clock.offset())).await?;
+    let (jobs, store, outbox) = app
+        .read(move |conn| {
+            let jobs = view::all(conn, &shared.jobs, shared.clock.offset())?;
+            Ok((jobs, scrub::health(conn)?, outbox::status(conn)?))
+        })
+        .await?;
     pages::html(&JobsPage {
         shell: Shell::of(&session, "Jobs"),
         jobs,
+        store,
+        outbox,
+        sends_mail: app.mailer.is_some(),
         now: app.clock.now(),
         may_run: session.actor.may(Permission::RunJobs),
     })

@@ -5,6 +5,7 @@
 
 mod http;
 mod pull;
+mod remind;
 mod store;
 mod tick;
 pub mod window;
@@ -25,6 +26,7 @@ use crate::{shipments, sites};
 
 pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
+pub use remind::{Occasion, Reminder, to_remind};
 pub use store::Event;
 pub use tick::{TickOutcome, tick};
 
