@@ -360,8 +360,9 @@ fn told(error: endcheck_server::error::Error) -> anyhow::Error {
 
 fn start_logging(config: &Config) {
     // One of the photo parsers narrates every tag that it reads.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,nom_exif=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,nom_exif=error,tokio_cron_scheduler=warn")
+    });
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -78,7 +78,6 @@ async fn carry_out(app: &Arc<App>, job: &'static Job, claim: Claim) -> Result<()
                     Ok(()) => {}
                     Err(error) if runs::is_lost(&error) => {
                         work.abort();
-                        tracing::warn!(job = job.name, tick = %claim.tick_at, "lost the run to another server");
                         return Err(error);
                     }
                     Err(error) => tracing::warn!(job = job.name, %error, "the lease was not prolonged"),
@@ -128,7 +127,9 @@ async fn end(app: &Arc<App>, claim: &Claim, outcome: Outcome) -> Result<String> 
 async fn attended(app: Arc<App>, job: &'static Job) {
     match attend(&app, job).await {
         Ok(()) => {}
-        Err(error) if runs::is_lost(&error) => {}
+        Err(error) if runs::is_lost(&error) => {
+            tracing::warn!(job = job.name, %error, "lost the run to another server");
+        }
         Err(error) => tracing::error!(job = job.name, %error, "the job cannot be looked after"),
     }
 }
@@ -140,7 +141,7 @@ async fn attended(app: Arc<App>, job: &'static Job) {
 /// When the scheduler or the witnesses cannot be started.
 pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
     let scheduler = JobScheduler::new().await?;
-    for job in &JOBS {
+    for job in JOBS {
         let Some(schedule) = app.jobs.schedule(job.name) else { continue };
         let shared = Arc::clone(app);
         let wake =
@@ -153,7 +154,7 @@ pub async fn start(app: &Arc<App>) -> anyhow::Result<JobScheduler> {
     let shared = Arc::clone(app);
     tokio::spawn(async move {
         loop {
-            for job in &JOBS {
+            for job in JOBS {
                 // A long run must not keep the others from being seen.
                 tokio::spawn(attended(Arc::clone(&shared), job));
             }

@@ -50,7 +50,7 @@ pub struct Job {
 }
 
 /// Every job there is.
-pub const JOBS: [Job; 9] = [
+pub static JOBS: &[Job] = &[
     Job {
         name: "overdue",
         purpose: "Raises visits past their due date; visits that nothing was heard of count as interrupted",
@@ -203,7 +203,7 @@ impl Desk {
     pub fn new(given: &BTreeMap<String, String>, lease_s: u32) -> anyhow::Result<Self> {
         let crons = configured(given)?;
         let mut schedules = BTreeMap::new();
-        for job in &JOBS {
+        for job in JOBS {
             let cron = crons.get(job.name).map_or(job.cron, String::as_str);
             let schedule = match cron {
                 OFF => None,

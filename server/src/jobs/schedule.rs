@@ -1,6 +1,7 @@
 //! Cron expressions and the ticks that they name. Pure: a tick's instant comes from its expression alone, so
 //! all servers name it alike, whatever their clocks say.
 
+use chrono::SubsecRound as _;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 use endcheck_protocol::time::Timestamp;
@@ -35,7 +36,8 @@ impl Schedule {
             format!("{text:?} is not a cron expression with seconds, such as \"0 */5 * * * *\": {error}")
         })?;
         let schedule = Self { text: text.to_owned(), cron };
-        if schedule.next_after(Timestamp::from_unix_micros(0).unwrap_or_else(|| never())).is_none() {
+        let ever = Timestamp::from_unix_micros(0).and_then(|at| schedule.next_after(at));
+        if ever.is_none() {
             return Err(format!("{text:?} names no instant that ever comes"));
         }
         Ok(schedule)
@@ -49,7 +51,9 @@ impl Schedule {
     /// The first tick after an instant.
     #[must_use]
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        self.cron.find_next_occurrence(&at.utc(), false).ok().map(Timestamp::from)
+        // The library keeps a fraction of a second that it is given; ticks have none.
+        let second = at.utc().trunc_subsecs(0);
+        self.cron.find_next_occurrence(&second, false).ok().map(Timestamp::from)
     }
 
     /// The newest tick until `now` that comes after the one taken up last, if there is one.
@@ -60,7 +64,11 @@ impl Schedule {
         while let Some(at) = self.next_after(from).filter(|at| *at <= now) {
             let missed = due.map_or(0, |earlier| earlier.missed + 1);
             if missed >= MISSED_AT_MOST {
-                let newest = self.cron.find_previous_occurrence(&now.utc(), true).ok().map(Timestamp::from);
+                let newest = self
+                    .cron
+                    .find_previous_occurrence(&now.utc().trunc_subsecs(0), true)
+                    .ok()
+                    .map(Timestamp::from);
                 return Some(Due { at: newest.unwrap_or(at), missed });
             }
             due = Some(Due { at, missed });
@@ -68,11 +76,6 @@ impl Schedule {
         }
         due
     }
-}
-
-/// The end of time, from which nothing follows.
-fn never() -> Timestamp {
-    Timestamp::from(chrono::DateTime::<chrono::Utc>::MAX_UTC)
 }
 
 #[cfg(test)]

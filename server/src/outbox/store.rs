@@ -72,7 +72,8 @@ pub(super) fn failed(
 
 pub(super) fn status(conn: &mut Conn) -> Result<OutboxStatus> {
     let waiting = outbox::done_at.is_null().and(outbox::dead_at.is_null());
-    let dead: Vec<(String, String, i64, Option<String>, Option<Timestamp>)> = outbox::table
+    type Dead = (String, String, i64, Option<String>, Option<Timestamp>);
+    let dead: Vec<Dead> = outbox::table
         .filter(outbox::dead_at.is_not_null())
         .order(outbox::dead_at.desc())
         .limit(50)
