@@ -127,6 +127,12 @@ fn span(ms: &i64) -> String {
     }
 }
 
+/// An instant to the second, without the day where that is today.
+fn when(at: &Timestamp, now: &Timestamp) -> String {
+    let format = if at.day() == now.day() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    at.utc().format(format).to_string()
+}
+
 /// An instant to the second.
 fn shown(at: &Timestamp) -> String {
     at.utc().format("%Y-%m-%d %H:%M:%S").to_string()

@@ -48,6 +48,12 @@ impl Schedule {
         &self.text
     }
 
+    /// The same in English.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.cron.describe()
+    }
+
     /// The first tick after an instant.
     #[must_use]
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
