@@ -23,7 +23,7 @@ struct Table {
     conn: db::PooledConn,
     schedule: Schedule,
     start: Timestamp,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 fn holder(name: &str) -> Holder {
@@ -38,7 +38,7 @@ impl Table {
         let schedule = Schedule::parse("0 * * * * *").unwrap();
         let nothing = conn.write(|conn| runs::claim(conn, JOB, Some(&schedule), &holder("a"), start));
         assert_eq!(nothing.unwrap(), None, "a job that was not known before has missed nothing");
-        Self { conn, schedule, start, _database: database }
+        Self { conn, schedule, start, database }
     }
 
     fn at(&self, seconds: i64) -> Timestamp {
@@ -316,4 +316,34 @@ fn a_schedule_that_is_none_or_of_no_job_is_refused_at_the_start() {
     let done = office.server.run_program(&["config", "--job", "overdue=off;custody=0 0 * * * *"]);
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(said.contains("overdue = \"off\"") && said.contains("custody = \"0 0 * * * *\""), "{said}");
+}
+
+#[test]
+fn a_run_that_ends_while_another_is_about_to_take_it_up_is_not_run_again() {
+    // Only where two transactions run side by side; on SQLite the second does not begin before the first ends.
+    if DatabaseKind::of_this_run() != DatabaseKind::Postgres {
+        return;
+    }
+    let mut table = Table::set();
+    let late = table.claim("a", 60).unwrap();
+    let mut other = table.database.connect();
+    let (now, schedule) = (table.at(121), table.schedule.clone());
+    let (begun, waits) = std::sync::mpsc::channel();
+    let taker = std::thread::spawn(move || {
+        waits.recv().unwrap();
+        other.write(|conn| runs::claim(conn, JOB, Some(&schedule), &holder("b"), now)).unwrap()
+    });
+    // The late holder ends its run just as its lease is over; the taker has read the row and waits for its lock.
+    table
+        .conn
+        .write(|conn| {
+            runs::finish(conn, &late, now, |_| {
+                begun.send(()).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(500));
+                Ok("done after all".to_owned())
+            })
+        })
+        .unwrap();
+    let taken = taker.join().unwrap();
+    assert!(taken.is_none_or(|claim| claim.tick_at != late.tick_at), "the run was over");
 }

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use endcheck_protocol::time::Timestamp;
 
 use super::schedule::Schedule;
-use super::store::{self, Ending, NewRun, RunState};
+use super::store::{self, Ending, NewRun, RunRow, RunState};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 
@@ -58,23 +58,32 @@ pub fn claim(
         return Ok(None);
     };
     let unfinished = store::unfinished(conn, Some(job))?;
-    let take = |conn: &mut Conn, tick_at, attempts, missed| {
-        store::take(conn, job, tick_at, attempts + 1, holder, now)?;
-        Ok(Some(Claim { job: job.to_owned(), tick_at, attempt: attempts + 1, missed, now }))
+    let take = |conn: &mut Conn, run: &RunRow| {
+        let taken = store::take(conn, run, holder, now)?;
+        Ok(taken.then(|| Claim {
+            job: job.to_owned(),
+            tick_at: run.tick_at,
+            attempt: run.attempts + 1,
+            missed: run.missed,
+            now,
+        }))
     };
     for run in unfinished.iter().filter(|run| run.state() == RunState::Running) {
         if run.lease_until.is_some_and(|until| until > now) {
             return Ok(None);
         }
-        if run.attempts < MAX_ATTEMPTS {
-            return take(conn, run.tick_at, run.attempts, run.missed);
+        let claim = take(conn, run)?;
+        if claim.is_none() || run.attempts < MAX_ATTEMPTS {
+            return Ok(claim);
         }
-        let outcome = format!("given up: {} servers in a row ended while they ran it", run.attempts);
+        // Taken once more, to be given up: its holder cannot come back to it now.
+        let outcome =
+            format!("given up: {} servers in a row were not heard of while they ran it", run.attempts);
         let ending = Ending { state: RunState::Failed, outcome: &outcome, retry_at: None, now };
         store::end(conn, job, run.tick_at, &ending)?;
     }
     if let Some(run) = unfinished.iter().find(|run| run.state() == RunState::Waiting) {
-        return take(conn, run.tick_at, run.attempts, run.missed);
+        return take(conn, run);
     }
     let retrying = unfinished.iter().filter(|run| run.state() == RunState::Retrying);
     if let Some(due) = schedule.and_then(|schedule| schedule.due(last_tick_at, now)) {
@@ -87,20 +96,21 @@ pub fn claim(
             state: RunState::Waiting.as_str(),
             attempts: 0,
         };
-        if store::insert(conn, &run)? {
-            for run in retrying {
-                let why = run.outcome.as_deref().unwrap_or_default();
-                let outcome = format!("{why} (left to the next tick)");
-                let ending = Ending { state: RunState::Failed, outcome: &outcome, retry_at: None, now };
-                store::end(conn, job, run.tick_at, &ending)?;
-            }
-            return take(conn, due.at, 0, due.missed);
+        if !store::insert(conn, &run)? {
+            return Ok(None);
         }
-        return Ok(None);
+        for run in retrying {
+            let why = run.outcome.as_deref().unwrap_or_default();
+            let outcome = format!("{why} (left to the next tick)");
+            let ending = Ending { state: RunState::Failed, outcome: &outcome, retry_at: None, now };
+            store::end(conn, job, run.tick_at, &ending)?;
+        }
+        let run = store::run(conn, job, due.at)?;
+        return take(conn, &run);
     }
     for run in retrying {
         if run.retry_at.is_none_or(|at| at <= now) {
-            return take(conn, run.tick_at, run.attempts, run.missed);
+            return take(conn, run);
         }
     }
     Ok(None)

@@ -48,10 +48,31 @@ impl Schedule {
         &self.text
     }
 
-    /// The same in English.
+    /// The same in words, where it is of a common form.
     #[must_use]
-    pub fn words(&self) -> String {
-        self.cron.describe()
+    pub fn words(&self) -> Option<String> {
+        let fields: Vec<&str> = self.text.split_whitespace().collect();
+        let number = |text: &str| text.parse::<u32>().ok();
+        let every = |text: &str| text.strip_prefix("*/").and_then(number);
+        match *fields.as_slice() {
+            ["*", "*", "*", "*", "*", "*"] => Some("every second".to_owned()),
+            [second, "*", "*", "*", "*", "*"] => match every(second) {
+                Some(seconds) => Some(format!("every {seconds} seconds")),
+                None => number(second).map(|_| "every minute".to_owned()),
+            },
+            [second, minute, "*", "*", "*", "*"] => {
+                number(second)?;
+                match every(minute) {
+                    Some(minutes) => Some(format!("every {minutes} minutes")),
+                    None => number(minute).map(|minute| format!("hourly, at minute {minute}")),
+                }
+            }
+            [second, minute, hour, "*", "*", "*"] => {
+                number(second)?;
+                Some(format!("daily at {:02}:{:02}", number(hour)?, number(minute)?))
+            }
+            _ => None,
+        }
     }
 
     /// The first tick after an instant.
@@ -120,6 +141,22 @@ mod tests {
             let schedule = Schedule::parse(cron).unwrap();
             let expected = due.map(|(tick, missed)| Due { at: at(tick), missed });
             assert_eq!(schedule.due(at(last), at(now)), expected, "{cron} {last} {now}");
+        }
+    }
+
+    #[test]
+    fn common_schedules_have_words() {
+        for (cron, words) in [
+            ("* * * * * *", Some("every second")),
+            ("40 * * * * *", Some("every minute")),
+            ("*/5 * * * * *", Some("every 5 seconds")),
+            ("15 */10 * * * *", Some("every 10 minutes")),
+            ("0 5 * * * *", Some("hourly, at minute 5")),
+            ("0 20 3 * * *", Some("daily at 03:20")),
+            ("0 20 3 * * MON", None),
+            ("0,30 * * * * *", None),
+        ] {
+            assert_eq!(Schedule::parse(cron).unwrap().words().as_deref(), words, "{cron}");
         }
     }
 

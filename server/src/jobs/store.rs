@@ -128,26 +128,24 @@ pub(super) fn insert(conn: &mut Conn, run: &NewRun<'_>) -> Result<bool> {
     Ok(inserted == 1)
 }
 
-/// Makes `holder` the one who runs it, for the `attempts`th time.
-pub(super) fn take(
-    conn: &mut Conn,
-    job: &str,
-    tick_at: Timestamp,
-    attempts: i64,
-    holder: &Holder,
-    now: Timestamp,
-) -> Result<()> {
-    diesel::update(job_runs::table.find((job, tick_at)))
+/// Makes `holder` the one who runs it, if it still stands as `seen`: its holder may have come back and ended it, or
+/// prolonged its lease, since it was read.
+pub(super) fn take(conn: &mut Conn, seen: &RunRow, holder: &Holder, now: Timestamp) -> Result<bool> {
+    let same = job_runs::table
+        .filter(job_runs::job.eq(&seen.job).and(job_runs::tick_at.eq(seen.tick_at)))
+        .filter(job_runs::state.eq(&seen.state).and(job_runs::attempts.eq(seen.attempts)))
+        .filter(job_runs::lease_until.is_null().or(job_runs::lease_until.le(now)));
+    let taken = diesel::update(same)
         .set((
             job_runs::state.eq(RunState::Running.as_str()),
             job_runs::holder.eq(Some(&holder.name)),
-            job_runs::attempts.eq(attempts),
+            job_runs::attempts.eq(seen.attempts + 1),
             job_runs::started_at.eq(Some(now)),
             job_runs::lease_until.eq(Some(now.plus(holder.lease))),
             job_runs::retry_at.eq(None::<Timestamp>),
         ))
         .execute(conn)?;
-    Ok(())
+    Ok(taken == 1)
 }
 
 /// Prolongs the lease if the run is still held as `claim` says. Its row stays locked until the commit.

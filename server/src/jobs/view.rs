@@ -53,7 +53,7 @@ pub struct JobView {
     /// Cron with seconds, UTC; absent where it is switched off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// The same in English.
+    /// The same in words, where it is of a common form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_words: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ fn one(conn: &mut Conn, desk: &Desk, job: &Job, now: Timestamp) -> Result<JobVie
         name: job.name,
         purpose: job.purpose,
         schedule: schedule.map(|schedule| schedule.text().to_owned()),
-        schedule_words: schedule.map(Schedule::words),
+        schedule_words: schedule.and_then(Schedule::words),
         next_at: schedule.and_then(|schedule| schedule.next_after(now)),
         under_way: unfinished.into_iter().map(|row| Run::of(conn, row)).collect::<Result<_>>()?,
         last: last.map(|row| Run::of(conn, row)).transpose()?,
