@@ -7,7 +7,7 @@ demo:       ## build, serve, play one real visit; ONCE=1 ends with DEMO OK, PORT
 test:       ## everything CI runs
 	@scripts/test.sh
 
-drill:      ## the long drills: faults on both databases, KILLS= of each; changes of signed papers, CHANGES= a file
+drill:      ## the long drills: faults on both databases, KILLS= of each; clocks, TICKS= of each; changes of signed papers, CHANGES= a file
 	@scripts/drill.sh
 
 bench:      ## the benchmarks, each beside a peer

@@ -15,8 +15,15 @@ changes() {
     ENDCHECK_DRILL_CHANGES=${CHANGES:-2000} cargo test --workspace --locked --test it -- --nocapture --test-threads=2 verify:: bag::changes
 }
 
+clocks() {
+    ENDCHECK_DRILL_TICKS=${TICKS:-10000} ENDCHECK_TEST_DATABASE=$1 "$target/debug/with-postgres" \
+        cargo test --workspace --locked --test it -- --nocapture clocks::
+}
+
 phase 'build' cargo build --workspace --all-targets --locked
 phase "drill with SQLite, $ENDCHECK_DRILL_KILLS kills" drill sqlite
 phase "drill with PostgreSQL, $ENDCHECK_DRILL_KILLS kills" drill postgres
+phase 'clocks with SQLite' clocks sqlite
+phase 'clocks with PostgreSQL' clocks postgres
 phase 'changes of signed and proved papers' changes
 closing 'DRILL OK'

@@ -22,8 +22,8 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews, risk,
-    shipments, sites, uploads, visits,
+    accounts, checklists, checks, custody, db, evidence, exports, import, jobs, log, notices, outbox, pages,
+    parties, reviews, risk, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -41,6 +41,12 @@ pub struct App {
     pub examiner: tokio::sync::Notify,
     /// The hashes of the photos held, as far as this server has read them.
     pub pictures: evidence::Pictures,
+    /// What time brings about, as this server does it.
+    pub jobs: jobs::Desk,
+    /// Sends mail, where a mail server is configured.
+    pub mailer: Option<outbox::Mailer>,
+    /// Requests answered so far.
+    pub requests: jobs::Requests,
 }
 
 impl App {
@@ -58,6 +64,12 @@ impl App {
                  --escrow-recipient"
             )
         })?;
+        let jobs = jobs::Desk::new(&config.jobs, config.job_lease_s)?;
+        let mailer = match (&config.smtp, &config.mail_from) {
+            (Some(smtp), Some(from)) => Some(outbox::Mailer::new(smtp, from)?),
+            (Some(_), None) => anyhow::bail!("--smtp needs --mail-from, the address that mail is from"),
+            (None, _) => None,
+        };
         let keys = Keys::open(&config.data.join("keys"), escrow, config.log_origin.as_deref())?;
         let files = Files::local(&config.data.join("files"))?;
         let pool = db::open(&config.database_url, config.database_connections)?;
@@ -82,6 +94,9 @@ impl App {
             witnesses: log::Witnesses::new(&config.witness)?,
             examiner: tokio::sync::Notify::new(),
             pictures: evidence::Pictures::default(),
+            jobs,
+            mailer,
+            requests: jobs::Requests::default(),
             config,
         });
         app.take_completed_uploads();
@@ -209,6 +224,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(evidence::routes)
         .configure(reviews::routes)
         .configure(exports::routes)
+        .configure(jobs::routes)
+        .configure(notices::routes)
         .configure(pages::routes)
         .service(resource("/healthz").get(async || "ok\n"))
         .service(resource("/readyz").get(ready))
@@ -251,6 +268,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
         exports::ApiDoc::openapi(),
+        jobs::ApiDoc::openapi(),
+        notices::ApiDoc::openapi(),
     ] {
         document.merge(slice);
     }
@@ -271,6 +290,7 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
             .app_data(uploads.clone())
             .wrap(actix_web::middleware::DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap_fn(|request, service| {
+                let path = request.path().to_owned();
                 let answer = match refuse_encoding(&request) {
                     Ok(()) => Either::Left(service.call(request)),
                     Err(refused) => {
@@ -279,6 +299,9 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
                 };
                 async move {
                     let mut response = answer.await?;
+                    if let Some(app) = response.request().app_data::<Data<App>>() {
+                        app.requests.count(&path, response.status().as_u16());
+                    }
                     let headers = response.headers_mut();
                     for (name, value) in PAGE_HEADERS {
                         if !headers.contains_key(&name) {

@@ -15,8 +15,13 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     pub fn now(&self) -> Timestamp {
-        let offset = chrono::TimeDelta::microseconds(self.offset_us.load(Ordering::Relaxed));
-        Timestamp::from(chrono::Utc::now()).plus(offset)
+        Timestamp::from(chrono::Utc::now()).plus(self.offset())
+    }
+
+    /// How far it is moved from the machine's time, for times that another clock tells.
+    #[must_use]
+    pub fn offset(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::microseconds(self.offset_us.load(Ordering::Relaxed))
     }
 
     /// Moves the clock forward (or back) from where it stands.

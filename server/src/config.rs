@@ -1,5 +1,6 @@
 //! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -71,9 +72,36 @@ pub struct Settings {
     /// Speed between two positions from which they contradict each other, in km/h.
     #[arg(long, env = "ENDCHECK_TRAVEL_CONTRADICTION_KMH", global = true)]
     pub travel_contradiction_kmh: Option<u32>,
-    /// When the tick runs: a cron expression with seconds.
-    #[arg(long, env = "ENDCHECK_TICK", global = true)]
-    pub tick: Option<String>,
+    /// Hours before the window of a visit that its inspector is reminded.
+    #[arg(long, env = "ENDCHECK_REMIND_WINDOW_HOURS", global = true)]
+    pub remind_window_hours: Option<u32>,
+    /// Hours before a check falls due that the inspector of an unfinished visit is reminded.
+    #[arg(long, env = "ENDCHECK_REMIND_DUE_HOURS", global = true)]
+    pub remind_due_hours: Option<u32>,
+    /// Days in which every stored file is read and hashed again.
+    #[arg(long, env = "ENDCHECK_SCRUB_DAYS", global = true)]
+    pub scrub_days: Option<u32>,
+    /// Mail server for notices: `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required`, or `smtp://HOST:25` without
+    /// TLS. Without it notices are shown and not sent.
+    #[arg(long, env = "ENDCHECK_SMTP", global = true, hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// Address that mail is from, such as `Endcheck <endcheck@example.org>`.
+    #[arg(long, env = "ENDCHECK_MAIL_FROM", global = true)]
+    pub mail_from: Option<String>,
+    /// Bearer token that opens /metrics; without it they are shown to this machine only.
+    #[arg(long, env = "ENDCHECK_METRICS_TOKEN", global = true, hide_env_values = true)]
+    pub metrics_token: Option<String>,
+    /// When a job runs: `NAME=CRON`, six fields, seconds first, UTC; or `NAME=off`. Several with semicolons, or
+    /// given several times. In the file a table `[jobs]`.
+    #[arg(long = "job", env = "ENDCHECK_JOB", global = true, value_delimiter = ';', value_parser = job, value_name = "NAME=CRON")]
+    #[serde(skip)]
+    pub job: Vec<(String, String)>,
+    /// As `--job`, from the file.
+    #[arg(skip)]
+    pub jobs: BTreeMap<String, String>,
+    /// Seconds after which a job's run whose server was not heard of is taken up by another.
+    #[arg(long, env = "ENDCHECK_JOB_LEASE_S", global = true)]
+    pub job_lease_s: Option<u32>,
     /// Log lines as JSON.
     #[arg(long, env = "ENDCHECK_LOG_JSON", global = true)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -101,8 +129,16 @@ pub struct Config {
     pub device_days: u32,
     pub travel_look_kmh: u32,
     pub travel_contradiction_kmh: u32,
-    pub tick: String,
+    pub remind_window_hours: u32,
+    pub remind_due_hours: u32,
+    pub scrub_days: u32,
+    pub smtp: Option<String>,
+    pub mail_from: Option<String>,
+    pub metrics_token: Option<String>,
+    pub job_lease_s: u32,
     pub log_json: bool,
+    /// Name and cron expression of those that do not run at their own times.
+    pub jobs: BTreeMap<String, String>,
 }
 
 /// Where a witness is asked, and the key that its cosignatures are checked with.
@@ -158,6 +194,12 @@ impl From<WitnessAddress> for String {
     }
 }
 
+/// `NAME=CRON` of a flag.
+fn job(text: &str) -> Result<(String, String), String> {
+    let (name, cron) = text.split_once('=').ok_or_else(|| format!("{text:?}: write NAME=CRON"))?;
+    Ok((name.trim().to_owned(), cron.trim().to_owned()))
+}
+
 impl Settings {
     /// Reads a TOML file of the same fields.
     ///
@@ -205,7 +247,14 @@ impl Settings {
                 .or(file.travel_contradiction_kmh)
                 .unwrap_or(1_200),
             device_days: self.device_days.or(file.device_days).unwrap_or(90),
-            tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
+            remind_window_hours: self.remind_window_hours.or(file.remind_window_hours).unwrap_or(24),
+            remind_due_hours: self.remind_due_hours.or(file.remind_due_hours).unwrap_or(72),
+            scrub_days: self.scrub_days.or(file.scrub_days).unwrap_or(30),
+            smtp: self.smtp.or(file.smtp),
+            mail_from: self.mail_from.or(file.mail_from),
+            metrics_token: self.metrics_token.or(file.metrics_token),
+            job_lease_s: self.job_lease_s.or(file.job_lease_s).unwrap_or(60),
+            jobs: file.jobs.into_iter().chain(self.jobs).chain(self.job).collect(),
             log_json: self.log_json || file.log_json,
             data,
         }
@@ -213,17 +262,23 @@ impl Settings {
 }
 
 impl Config {
-    /// As TOML, with the password of the database URL masked.
+    /// As TOML, with secrets masked, and the times of every job.
     ///
     /// # Errors
-    /// When a value has no TOML form.
+    /// When a job is not one, or a value has no TOML form.
     pub fn printed(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
-        if let Ok(mut url) = url::Url::parse(&shown.database_url)
-            && url.password().is_some()
-            && url.set_password(Some("******")).is_ok()
-        {
-            shown.database_url = url.to_string();
+        shown.jobs = crate::jobs::configured(&self.jobs)?;
+        for secret in std::iter::once(&mut shown.database_url).chain(&mut shown.smtp) {
+            if let Ok(mut url) = url::Url::parse(secret)
+                && url.password().is_some()
+                && url.set_password(Some("******")).is_ok()
+            {
+                *secret = url.to_string();
+            }
+        }
+        if let Some(token) = &mut shown.metrics_token {
+            "******".clone_into(token);
         }
         Ok(toml::to_string(&shown)?)
     }
@@ -264,6 +319,7 @@ mod tests {
         let flags = Settings { grace_hours: Some(5), ..Settings::default() };
         let file: Settings = toml::from_str(
             "grace_hours = 7\norg = \"Authority\"\ndatabase_url = \"postgres://me:secret@db/x\"\n\
+             smtp = \"smtps://me:secret@mail.example\"\nmetrics_token = \"secret\"\n\
              trusted_proxy = [\"10.0.0.1\", \"::1\"]",
         )
         .unwrap();
@@ -272,6 +328,7 @@ mod tests {
         assert_eq!(config.trusted_proxy.len(), 2);
         let printed = config.printed().unwrap();
         assert!(printed.contains("postgres://me:******@db/x") && !printed.contains("secret"), "{printed}");
+        assert!(printed.contains("[jobs]\n") && printed.contains("overdue = \"0 * * * * *\""), "{printed}");
         assert!(toml::from_str::<Settings>("grace_ours = 7").is_err());
     }
 }

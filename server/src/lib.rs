@@ -1,7 +1,7 @@
 //! The headquarters of Endcheck.
 //!
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
-//! `custody`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
+//! `custody`, `notices`, `outbox`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
 //! `import`, `jobs`, `pages`) that wires them. `witness` is a program of its own beside them.
 
@@ -26,6 +26,8 @@ pub mod jobs;
 pub mod keys;
 pub mod listing;
 pub mod log;
+pub mod notices;
+pub mod outbox;
 pub mod pages;
 pub mod parties;
 pub mod picture;

@@ -127,6 +127,9 @@ enum UserCommand {
         /// May be given several times.
         #[arg(long = "role", required = true)]
         roles: Vec<Role>,
+        /// Where they are written to.
+        #[arg(long)]
+        mail: Option<String>,
     },
 }
 
@@ -168,12 +171,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print(&run_policy(config, command)?);
             Ok(())
         }
-        Command::User(UserCommand::Add { login, name, roles }) => {
+        Command::User(UserCommand::Add { login, name, roles, mail }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
             let user =
                 accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
                     .map_err(told)?;
+            if let Some(mail) = mail {
+                accounts::set_mail(&mut conn, &user.id, Some(&mail)).map_err(told)?;
+            }
             print(&format!("{} {}", user.id, user.login));
             Ok(())
         }
@@ -388,8 +394,9 @@ fn told(error: endcheck_server::error::Error) -> anyhow::Error {
 
 fn start_logging(config: &Config) {
     // One of the photo parsers narrates every tag that it reads.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,nom_exif=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,nom_exif=error,tokio_cron_scheduler=warn")
+    });
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -7,7 +7,7 @@ use actix_web::web::ServiceConfig;
 use askama::Template;
 use endcheck_protocol::ids::UserId;
 
-use crate::accounts::PageSession;
+use crate::accounts::{PageSession, Permission};
 use crate::error::{Error, Result};
 use crate::resource::resource;
 
@@ -17,6 +17,8 @@ pub struct Shell {
     pub user: UserId,
     pub user_name: String,
     pub csrf_token: String,
+    /// Whether the page of the jobs is theirs to see.
+    pub watches_jobs: bool,
 }
 
 impl Shell {
@@ -27,6 +29,7 @@ impl Shell {
             user: session.actor.user.clone(),
             user_name: session.actor.name.clone(),
             csrf_token: session.csrf_token.clone(),
+            watches_jobs: session.actor.may(Permission::WatchJobs),
         }
     }
 }

@@ -8,6 +8,8 @@ mod backup;
 #[cfg(test)]
 mod bag;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod hand;
@@ -16,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod intake;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod keys;
@@ -23,6 +27,8 @@ mod keys;
 mod licences;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mail;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub struct ServerProcess {
     /// Of `serve`, beyond those of every test.
     arguments: Vec<String>,
     escrow: age::x25519::Identity,
-    database: TestDatabase,
-    data: tempfile::TempDir,
+    database: Arc<TestDatabase>,
+    data: Arc<tempfile::TempDir>,
 }
 
 impl ServerProcess {
@@ -58,11 +58,35 @@ impl ServerProcess {
             words: Words::default(),
             arguments: arguments.to_vec(),
             escrow: age::x25519::Identity::generate(),
-            database,
-            data,
+            database: Arc::new(database),
+            data: Arc::new(data),
         };
         process.start_again();
         process
+    }
+
+    /// Starts another process of the same server: on its database, its folder, with its arguments.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let mut process = Self {
+            http: Http::new(""),
+            address: ([127, 0, 0, 1], 0).into(),
+            child: None,
+            words: Words::default(),
+            arguments: self.arguments.clone(),
+            escrow: self.escrow.clone(),
+            database: Arc::clone(&self.database),
+            data: Arc::clone(&self.data),
+        };
+        process.start_again();
+        process
+    }
+
+    /// Sends it a signal by name, such as `STOP` and `CONT`.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().expect("the server is running");
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
+        assert!(sent.expect("kill").success(), "SIG{name}");
     }
 
     /// The arguments of the next start.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::certificates::{self, DevicePapers};
 use super::devices::{self, Device, EnrolmentCode, RevokeDevice};
 use super::sign_in::{self, RefreshToken, SignIn, Tokens};
-use super::users::{self, AddUser, User};
+use super::users::{self, AddUser, SetMail, User};
 use super::{Actor, Permission, Role, store, throttle, tokens};
 use crate::app::App;
 use crate::client::Client;
@@ -56,6 +56,7 @@ pub struct Me {
     add_user,
     list_users,
     disable_user,
+    set_mail,
     make_code,
     enrol,
     renew,
@@ -211,6 +212,20 @@ pub(super) async fn add_user(app: Data<App>, actor: Actor, body: Json<AddUser>) 
     (status = 200, body = [User]), (status = 403, body = Problem)))]
 pub(super) async fn list_users(app: Data<App>, actor: Actor) -> Result<Json<Vec<User>>> {
     app.read(move |conn| users::list(conn, &actor)).await.map(Json)
+}
+
+/// Says where a person is written to.
+#[utoipa::path(put, path = "/api/v1/users/{id}/mail", tag = "accounts", params(("id" = UserId, Path)),
+    request_body = SetMail, responses((status = 200, body = User), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn set_mail(
+    app: Data<App>,
+    actor: Actor,
+    id: Path<UserId>,
+    body: Json<SetMail>,
+) -> Result<Json<User>> {
+    actor.require_role(Role::Admin)?;
+    app.write(move |conn| users::set_mail(conn, &id, body.mail.as_deref())).await.map(Json)
 }
 
 #[utoipa::path(post, path = "/api/v1/users/{id}/disable", tag = "accounts", params(("id" = UserId, Path)),

@@ -34,7 +34,9 @@ pub use http::{DeviceSignIn, Me, openapi};
 pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, person, start_session};
 pub use tokens::{AccessClaims, AssertionClaims};
-pub use users::{AddUser, User, add_user, find as find_user, is_active_inspector};
+pub use users::{
+    AddUser, SetMail, User, add_user, find as find_user, is_active_inspector, mail_of, set_mail,
+};
 pub use verified::VerifiedTokens;
 
 use crate::db::Conn;
@@ -86,6 +88,10 @@ pub enum Permission {
     ApprovePolicy,
     /// Note red flags, tips and the outcome of screening.
     NoteSignals,
+    /// See what the server does by the clock, and how it went.
+    WatchJobs,
+    /// Have it done now.
+    RunJobs,
 }
 
 impl Permission {
@@ -98,9 +104,10 @@ impl Permission {
             Self::ReadVisits => matches!(role, R::Manager | R::Investigator | R::Adjudicator | R::Auditor),
             Self::Determine => matches!(role, R::Manager | R::Investigator),
             Self::Inspect => matches!(role, R::Inspector),
-            Self::ManageAccounts => matches!(role, R::Admin | R::Manager),
             Self::EditPolicy | Self::ApprovePolicy => matches!(role, R::Manager | R::Adjudicator),
             Self::NoteSignals => matches!(role, R::Manager | R::Investigator),
+            Self::ManageAccounts | Self::RunJobs => matches!(role, R::Admin | R::Manager),
+            Self::WatchJobs => matches!(role, R::Admin | R::Manager | R::Auditor),
         }
     }
 }
@@ -201,6 +208,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/me").get(http::me))
         .service(resource("/api/v1/users").get(http::list_users).post(http::add_user))
         .service(resource("/api/v1/users/{id}/disable").post(http::disable_user))
+        .service(resource("/api/v1/users/{id}/mail").put(http::set_mail))
         .service(resource("/api/v1/users/{id}/enrolment-codes").post(http::make_code))
         .service(resource("/api/v1/devices").get(http::list_devices))
         .service(resource("/api/v1/devices/enrol").post(http::enrol))

@@ -20,6 +20,7 @@ pub(super) struct UserRow {
     roles: String,
     pub created_at: Timestamp,
     pub disabled_at: Option<Timestamp>,
+    pub mail: Option<String>,
 }
 
 impl UserRow {
@@ -31,7 +32,16 @@ impl UserRow {
         now: Timestamp,
     ) -> Result<Self> {
         let roles = serde_json::to_string(roles).map_err(|e| Error::Internal(e.into()))?;
-        Ok(Self { id: UserId::mint(), login, name, password_hash, roles, created_at: now, disabled_at: None })
+        Ok(Self {
+            id: UserId::mint(),
+            login,
+            name,
+            password_hash,
+            roles,
+            created_at: now,
+            disabled_at: None,
+            mail: None,
+        })
     }
 
     pub fn roles(&self) -> Result<Vec<Role>> {
@@ -55,6 +65,11 @@ pub(super) fn user_by_login(conn: &mut Conn, login: &str) -> Result<Option<UserR
 
 pub(super) fn all_users(conn: &mut Conn) -> Result<Vec<UserRow>> {
     Ok(users::table.select(UserRow::as_select()).order(users::login).load(conn)?)
+}
+
+pub(super) fn set_mail(conn: &mut Conn, id: &UserId, mail: Option<&str>) -> Result<()> {
+    diesel::update(users::table.filter(users::id.eq(id))).set(users::mail.eq(mail)).execute(conn)?;
+    Ok(())
 }
 
 /// Disables the account unless it is, and ends everything that was signed in with it.

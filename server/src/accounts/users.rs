@@ -31,6 +31,9 @@ pub struct User {
     pub login: String,
     pub name: String,
     pub roles: Vec<Role>,
+    /// Where they are written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<String>,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
@@ -44,6 +47,7 @@ impl UserRow {
             login: self.login,
             name: self.name,
             roles,
+            mail: self.mail,
             created_at: self.created_at,
             disabled_at: self.disabled_at,
         })
@@ -120,6 +124,37 @@ pub fn list(conn: &mut Conn, actor: &Actor) -> Result<Vec<User>> {
 /// 404 when there is none.
 pub fn find(conn: &mut Conn, id: &UserId) -> Result<User> {
     store::user(conn, id)?.ok_or_else(|| Error::not_found("account"))?.shown()
+}
+
+/// A mail address.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetMail {
+    /// Absent or null: the person is not written to.
+    pub mail: Option<String>,
+}
+
+/// Says where a person is written to, or that they are not.
+///
+/// # Errors
+/// 422 `invalid-fields` when it is no address; 404 when there is no such account.
+pub fn set_mail(conn: &mut Conn, id: &UserId, mail: Option<&str>) -> Result<User> {
+    if let Some(mail) = mail
+        && mail.parse::<lettre::Address>().is_err()
+    {
+        return Err(Error::invalid_field("mail", "is no mail address, such as name@example.org"));
+    }
+    store::set_mail(conn, id, mail)?;
+    find(conn, id)
+}
+
+/// Where a person is written to, while the account is not disabled.
+///
+/// # Errors
+/// When the database fails.
+pub fn mail_of(conn: &mut Conn, id: &UserId) -> Result<Option<String>> {
+    let row = store::user(conn, id)?;
+    Ok(row.filter(|row| row.disabled_at.is_none()).and_then(|row| row.mail))
 }
 
 /// Disables an account: its sessions and refresh tokens end, and it cannot sign in again.

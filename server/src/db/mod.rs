@@ -12,6 +12,8 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::r2d2::{ManageConnection, R2D2Connection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
+use endcheck_protocol::time::Timestamp;
+
 use crate::error::{Error, Result};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
@@ -180,6 +182,28 @@ pub fn migrate(conn: &mut Conn) -> anyhow::Result<Vec<String>> {
 
 fn names(run: &[diesel::migration::MigrationVersion<'_>]) -> Vec<String> {
     run.iter().map(ToString::to_string).collect()
+}
+
+/// What time it is by the database's clock: one clock for all servers that share it.
+///
+/// # Errors
+/// When the database fails.
+pub fn clock(conn: &mut Conn) -> Result<Timestamp> {
+    #[derive(diesel::QueryableByName)]
+    struct Now {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        micros: i64,
+    }
+    // Not that of the transaction's start, which may have waited for a lock.
+    let query = match conn {
+        Conn::Sqlite(_) => "select cast(unixepoch('now', 'subsec') * 1000000 as integer) as micros",
+        Conn::Postgres(_) => {
+            "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as micros"
+        }
+    };
+    let now: Now = diesel::sql_query(query).get_result(conn)?;
+    Timestamp::from_unix_micros(now.micros)
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("the database's clock is out of range")))
 }
 
 /// The next value of a counter. Its row stays locked until the commit, so values are committed in

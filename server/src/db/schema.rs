@@ -9,6 +9,7 @@ diesel::table! {
         roles -> Text,
         created_at -> Timestamp,
         disabled_at -> Nullable<Timestamp>,
+        mail -> Nullable<Text>,
     }
 }
 
@@ -568,6 +569,83 @@ diesel::table! {
         done_at -> Nullable<Timestamp>,
         last_error -> Nullable<Text>,
         created_at -> Timestamp,
+        dead_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    job_states (job) {
+        job -> Text,
+        last_tick_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    job_runs (job, tick_at) {
+        job -> Text,
+        tick_at -> Timestamp,
+        asked_by -> Nullable<Text>,
+        missed -> BigInt,
+        state -> Text,
+        holder -> Nullable<Text>,
+        attempts -> BigInt,
+        started_at -> Nullable<Timestamp>,
+        lease_until -> Nullable<Timestamp>,
+        retry_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    job_totals (job, outcome) {
+        job -> Text,
+        outcome -> Text,
+        runs -> BigInt,
+    }
+}
+
+diesel::table! {
+    scrub_rounds (number) {
+        number -> BigInt,
+        started_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+        reached -> Text,
+        files -> BigInt,
+        size_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    file_faults (sha256) {
+        sha256 -> Text,
+        fault -> Text,
+        detail -> Text,
+        found_at -> Timestamp,
+        last_seen_at -> Timestamp,
+        mended_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    orphan_files (sha256) {
+        sha256 -> Text,
+        size_bytes -> BigInt,
+        found_at -> Timestamp,
+        last_seen_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    notices (id) {
+        id -> Text,
+        once_key -> Text,
+        user_id -> Text,
+        visit_id -> Nullable<Text>,
+        kind -> Text,
+        title -> Text,
+        body -> Text,
+        created_at -> Timestamp,
     }
 }
 
@@ -711,6 +789,13 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    job_states,
+    job_runs,
+    job_totals,
+    scrub_rounds,
+    file_faults,
+    orphan_files,
+    notices,
     custody_notes,
     custody_pending,
     users,

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use endcheck_protocol::digest::Sha256;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -154,6 +155,50 @@ impl Files {
             return Ok(None);
         }
         found.bytes().await.map(Some)
+    }
+
+    /// What the file hashes to now, and its size in bytes; nothing where it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub async fn hash(&self, sha256: &Sha256) -> object_store::Result<Option<(Sha256, u64)>> {
+        let found = match self.store.get(&path_of(sha256)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut content = found.into_stream();
+        let (mut hasher, mut size_bytes) = (sha2::Sha256::new(), 0);
+        while let Some(part) = content.next().await {
+            let part = part?;
+            hasher.update(&part);
+            size_bytes += part.len() as u64;
+        }
+        Ok(Some((Sha256::from_hasher(hasher), size_bytes)))
+    }
+
+    /// Whole files that nobody touched for so long, with their sizes in bytes. Blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn untouched(&self, for_at_least: Duration) -> std::io::Result<Vec<(Sha256, u64)>> {
+        let mut found = Vec::new();
+        for shelf in std::fs::read_dir(&self.folder)? {
+            let shelf = shelf?;
+            if !shelf.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in std::fs::read_dir(shelf.path())? {
+                let entry = entry?;
+                let Ok(sha256) = entry.file_name().to_string_lossy().parse::<Sha256>() else { continue };
+                let metadata = entry.metadata()?;
+                let age = SystemTime::now().duration_since(metadata.modified()?);
+                if age.is_ok_and(|age| age >= for_at_least) {
+                    found.push((sha256, metadata.len()));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Whether the file is there.

@@ -224,6 +224,20 @@ pub fn await_cosigned(conn: &mut Conn, witnesses: &Witnesses, least: u64) -> Res
     }
 }
 
+/// How far the log is, and how far its witnesses cosigned it, in words.
+///
+/// # Errors
+/// When the database fails.
+pub fn told(conn: &mut Conn, witnesses: &Witnesses) -> Result<String> {
+    let Anchor { size, root } = head(conn)?;
+    let root = root.as_str().get(..16).unwrap_or_default().to_owned();
+    if witnesses.is_none() {
+        return Ok(format!("{size} entries, root {root}…; nobody is asked to cosign"));
+    }
+    let cosigned = witnesses::best_size(conn, 0, size)?.unwrap_or(0);
+    Ok(format!("{size} entries, root {root}…; cosigned up to {cosigned}"))
+}
+
 /// How long an export waits for the witnesses.
 const COSIGNING_WAIT: Duration = Duration::from_secs(10);
 

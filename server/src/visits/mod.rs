@@ -5,6 +5,7 @@
 
 mod http;
 mod pull;
+mod remind;
 mod store;
 mod tick;
 pub mod window;
@@ -26,6 +27,7 @@ use crate::{reason, shipments, sites};
 
 pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
+pub use remind::{Occasion, Reminder, to_remind};
 pub use store::Event;
 pub use tick::{TickOutcome, tick};
 
