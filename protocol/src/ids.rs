@@ -133,6 +133,8 @@ ids! {
     TemplateId,
     /// A tus upload.
     UploadId,
+    /// Something that happened to a serial.
+    SerialEventId,
 }
 
 #[cfg(test)]

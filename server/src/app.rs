@@ -15,6 +15,7 @@ use utoipa::OpenApi;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::serial_rules::SerialRules;
 use crate::db::{Conn, Pool};
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -23,7 +24,7 @@ use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
     accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews,
-    shipments, sites, uploads, visits,
+    serials, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -41,6 +42,8 @@ pub struct App {
     pub examiner: tokio::sync::Notify,
     /// The hashes of the photos held, as far as this server has read them.
     pub pictures: evidence::Pictures,
+    /// By when serials are to be seen.
+    pub serial_rules: serials::Rules,
 }
 
 impl App {
@@ -82,6 +85,7 @@ impl App {
             witnesses: log::Witnesses::new(&config.witness)?,
             examiner: tokio::sync::Notify::new(),
             pictures: evidence::Pictures::default(),
+            serial_rules: serials::Rules::new(SerialRules::new(&config.serial_clock, &config.serial_tier)?)?,
             config,
         });
         app.take_completed_uploads();
@@ -90,6 +94,7 @@ impl App {
         let now = app.clock.now();
         conn.write(|conn| {
             log::complete_nodes(conn)?;
+            serials::put_in_force(conn, &app.serial_rules, now)?;
             checklists::ensure_default(conn, now)
         })?;
         Ok(app)
@@ -201,6 +206,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(shipments::routes)
         .configure(import::routes)
         .configure(checks::routes)
+        .configure(serials::routes)
         .configure(checklists::routes)
         .configure(visits::routes)
         .configure(uploads::routes)
@@ -241,6 +247,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         shipments::Api::openapi(),
         import::Api::openapi(),
         checks::ApiDoc::openapi(),
+        serials::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
         uploads::ApiDoc::openapi(),

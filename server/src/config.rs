@@ -1,5 +1,7 @@
 //! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
 
+pub mod serial_rules;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,8 @@ use clap::Args;
 use endcheck_protocol::tlog::{SignatureKind, VerifierKey};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use serial_rules::{SerialClock, SerialTier};
 
 /// Everything that can be configured. A flag beats its variable; both beat the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -78,6 +82,14 @@ pub struct Settings {
     #[arg(long, env = "ENDCHECK_LOG_JSON", global = true)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub log_json: bool,
+    /// By when serials are to be seen; in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial_clock: Vec<SerialClock>,
+    /// The tiers of control entries; in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial_tier: Vec<SerialTier>,
 }
 
 /// The settings with every default filled in.
@@ -103,6 +115,9 @@ pub struct Config {
     pub travel_contradiction_kmh: u32,
     pub tick: String,
     pub log_json: bool,
+    /// Empty for the shipped ones, as is the next.
+    pub serial_clock: Vec<SerialClock>,
+    pub serial_tier: Vec<SerialTier>,
 }
 
 /// Where a witness is asked, and the key that its cosignatures are checked with.
@@ -207,6 +222,8 @@ impl Settings {
             device_days: self.device_days.or(file.device_days).unwrap_or(90),
             tick: self.tick.or(file.tick).unwrap_or_else(|| "0 * * * * *".to_owned()),
             log_json: self.log_json || file.log_json,
+            serial_clock: if self.serial_clock.is_empty() { file.serial_clock } else { self.serial_clock },
+            serial_tier: if self.serial_tier.is_empty() { file.serial_tier } else { self.serial_tier },
             data,
         }
     }

@@ -1,7 +1,7 @@
 //! The headquarters of Endcheck.
 //!
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
-//! `custody`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
+//! `custody`, `body`, `client`, `resource`, `rows`, `sheet`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
 //! `import`, `jobs`, `pages`) that wires them. `witness` is a program of its own beside them.
 
@@ -33,6 +33,8 @@ pub mod resource;
 pub mod reviews;
 pub mod risk;
 pub mod rows;
+pub mod serials;
+pub mod sheet;
 pub mod shipments;
 pub mod sites;
 pub mod tls;

@@ -40,6 +40,8 @@ mod reviews;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
+mod serials;
+#[cfg(test)]
 mod stick;
 #[cfg(test)]
 mod story;

@@ -20,6 +20,8 @@ pub enum EntryKind {
     KeyEvent,
     Export,
     Custody,
+    /// A loss, a transfer or a review that a person reported of a serial.
+    SerialEvent,
 }
 
 impl EntryKind {
@@ -33,6 +35,7 @@ impl EntryKind {
             Self::KeyEvent => "key-event",
             Self::Export => "export",
             Self::Custody => "custody",
+            Self::SerialEvent => "serial-event",
         }
     }
 }

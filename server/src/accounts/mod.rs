@@ -76,6 +76,8 @@ pub enum Permission {
     ReadVisits,
     /// Record a determination.
     Determine,
+    /// Report losses and transfers of serials, and review such reports.
+    ReportSerials,
     /// Sync: hand in records and files, pull visits.
     Inspect,
     /// Manage accounts, enrolment codes and devices.
@@ -90,7 +92,7 @@ impl Permission {
         match self {
             Self::EditProgramme | Self::ScheduleVisits => matches!(role, R::Manager),
             Self::ReadVisits => matches!(role, R::Manager | R::Investigator | R::Adjudicator | R::Auditor),
-            Self::Determine => matches!(role, R::Manager | R::Investigator),
+            Self::Determine | Self::ReportSerials => matches!(role, R::Manager | R::Investigator),
             Self::Inspect => matches!(role, R::Inspector),
             Self::ManageAccounts => matches!(role, R::Admin | R::Manager),
         }
