@@ -23,8 +23,8 @@ use crate::keys::Keys;
 use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
-    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, reviews,
-    serials, shipments, sites, uploads, visits,
+    accounts, checklists, checks, custody, db, evidence, exports, import, log, pages, parties, programme,
+    reviews, serials, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -213,6 +213,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(custody::routes)
         .configure(evidence::routes)
         .configure(reviews::routes)
+        .configure(programme::routes)
         .configure(exports::routes)
         .configure(pages::routes)
         .service(resource("/healthz").get(async || "ok\n"))
@@ -254,6 +255,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         custody::ApiDoc::openapi(),
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
+        programme::ApiDoc::openapi(),
         exports::ApiDoc::openapi(),
     ] {
         document.merge(slice);

@@ -29,6 +29,7 @@ pub mod log;
 pub mod pages;
 pub mod parties;
 pub mod picture;
+pub mod programme;
 pub mod resource;
 pub mod reviews;
 pub mod risk;

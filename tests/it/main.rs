@@ -32,6 +32,8 @@ mod office;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
+mod programme;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod refusals;

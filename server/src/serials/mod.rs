@@ -29,7 +29,7 @@ pub use audit::verify;
 pub use event::{Event, Happening, LossKind, can_count_as_seen};
 pub use follow::{Swept, sweep};
 pub use http::{ApiDoc, routes};
-pub use overdue::{Overdue, overdue};
+pub use overdue::{Age, HostOverdue, Overdue, TierOverdue, overdue};
 pub use report::{ReportSerialEvent, report};
 pub use state::{Since, Status};
 pub use view::{ListSerials, Serial, SerialHistory, get, list};

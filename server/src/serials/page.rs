@@ -96,6 +96,39 @@ impl SerialsPage {
     fn method(&self, serial: &Serial) -> String {
         method(serial)
     }
+
+    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
+    fn told(&self, serial: &Serial) -> &'static str {
+        told(serial)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
+    fn tone(&self, serial: &Serial) -> &'static str {
+        tone(serial)
+    }
+}
+
+/// The status in words; what nobody saw is only declared.
+fn told(serial: &Serial) -> &'static str {
+    match serial.status {
+        Status::Awaited => "not arrived",
+        Status::InPlace if serial.last_seen_at.is_none() => "declared, not seen",
+        Status::InPlace if serial.overdue_days > 0 => "seen, too long ago",
+        Status::InPlace => "seen",
+        Status::LossReported => "loss reported, not reviewed",
+        Status::Lost => "lost",
+        Status::Gone => "gone, accepted",
+    }
+}
+
+/// The class of its tag.
+fn tone(serial: &Serial) -> &'static str {
+    match serial.status {
+        Status::InPlace if serial.last_seen_at.is_some() && serial.overdue_days == 0 => "good",
+        Status::InPlace if serial.overdue_days > 0 => "look",
+        Status::LossReported | Status::Lost => "bad",
+        Status::Awaited | Status::InPlace | Status::Gone => "",
+    }
 }
 
 fn method(serial: &Serial) -> String {
@@ -166,6 +199,16 @@ struct SerialPage {
 impl SerialPage {
     fn method(&self) -> String {
         method(&self.history.serial)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
+    fn told(&self, serial: &Serial) -> &'static str {
+        told(serial)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
+    fn tone(&self, serial: &Serial) -> &'static str {
+        tone(serial)
     }
 }
 

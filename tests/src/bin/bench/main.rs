@@ -1,6 +1,6 @@
 //! `make bench`: the figures that Endcheck is held to, each beside a peer or a limit of the same run.
 //!
-//! Arguments choose figures (`exif capture ingest list link log bundle analysis duplicates`); none is all of
+//! Arguments choose figures (`exif capture ingest list serials link log bundle analysis duplicates`); none is all of
 //! them. Prints one table and writes `target/bench/results.json`. These are not tests: a missed goal is shown,
 //! not an error.
 
@@ -17,6 +17,7 @@ mod list;
 mod log;
 mod measure;
 mod programs;
+mod serials;
 mod table;
 mod world;
 
@@ -27,11 +28,12 @@ use table::Row;
 
 type Figure = fn() -> anyhow::Result<Vec<Row>>;
 
-const FIGURES: [(&str, Figure); 9] = [
+const FIGURES: [(&str, Figure); 10] = [
     ("exif", exif::run),
     ("capture", capture::run),
     ("ingest", ingest::run),
     ("list", list::run),
+    ("serials", serials::run),
     ("link", link::run),
     ("log", log::run),
     ("bundle", bundle::run),
