@@ -137,6 +137,8 @@ ids! {
     SignalId,
     /// A draw of shipments to be checked.
     SelectionId,
+    /// Something that happened to a serial.
+    SerialEventId,
 }
 
 #[cfg(test)]

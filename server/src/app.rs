@@ -15,6 +15,7 @@ use utoipa::OpenApi;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::serial_rules::SerialRules;
 use crate::db::{Conn, Pool};
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -23,7 +24,7 @@ use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
     accounts, checklists, checks, custody, db, evidence, exports, import, jobs, log, notices, outbox, pages,
-    parties, reviews, risk, shipments, sites, uploads, visits,
+    parties, programme, reviews, risk, serials, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -47,6 +48,8 @@ pub struct App {
     pub mailer: Option<outbox::Mailer>,
     /// Requests answered so far.
     pub requests: jobs::Requests,
+    /// By when serials are to be seen.
+    pub serial_rules: serials::Rules,
 }
 
 impl App {
@@ -97,6 +100,7 @@ impl App {
             jobs,
             mailer,
             requests: jobs::Requests::default(),
+            serial_rules: serials::Rules::new(SerialRules::new(&config.serial_clock, &config.serial_tier)?)?,
             config,
         });
         app.take_completed_uploads();
@@ -105,6 +109,7 @@ impl App {
         let now = app.clock.now();
         conn.write(|conn| {
             log::complete_nodes(conn)?;
+            serials::put_in_force(conn, &app.serial_rules, now)?;
             checklists::ensure_default(conn, now)
         })?;
         Ok(app)
@@ -217,12 +222,14 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(import::routes)
         .configure(risk::routes)
         .configure(checks::routes)
+        .configure(serials::routes)
         .configure(checklists::routes)
         .configure(visits::routes)
         .configure(uploads::routes)
         .configure(custody::routes)
         .configure(evidence::routes)
         .configure(reviews::routes)
+        .configure(programme::routes)
         .configure(exports::routes)
         .configure(jobs::routes)
         .configure(notices::routes)
@@ -261,12 +268,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         risk::ApiDoc::openapi(),
         checks::ApiDoc::openapi(),
         checks::selection::ApiDoc::openapi(),
+        serials::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
         uploads::ApiDoc::openapi(),
         custody::ApiDoc::openapi(),
         evidence::ApiDoc::openapi(),
         reviews::ApiDoc::openapi(),
+        programme::ApiDoc::openapi(),
         exports::ApiDoc::openapi(),
         jobs::ApiDoc::openapi(),
         notices::ApiDoc::openapi(),

@@ -1,5 +1,7 @@
 //! The configuration: flags, `ENDCHECK_*` variables and an optional TOML file, one struct.
 
+pub mod serial_rules;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use clap::Args;
 use endcheck_protocol::tlog::{SignatureKind, VerifierKey};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use serial_rules::{SerialClock, SerialTier};
 
 /// Everything that can be configured. A flag beats its variable; both beat the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -106,6 +110,14 @@ pub struct Settings {
     #[arg(long, env = "ENDCHECK_LOG_JSON", global = true)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub log_json: bool,
+    /// By when serials are to be seen; in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial_clock: Vec<SerialClock>,
+    /// The tiers of control entries; in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial_tier: Vec<SerialTier>,
 }
 
 /// The settings with every default filled in.
@@ -139,6 +151,9 @@ pub struct Config {
     pub log_json: bool,
     /// Name and cron expression of those that do not run at their own times.
     pub jobs: BTreeMap<String, String>,
+    /// Empty for the shipped ones, as is the next.
+    pub serial_clock: Vec<SerialClock>,
+    pub serial_tier: Vec<SerialTier>,
 }
 
 /// Where a witness is asked, and the key that its cosignatures are checked with.
@@ -256,6 +271,8 @@ impl Settings {
             job_lease_s: self.job_lease_s.or(file.job_lease_s).unwrap_or(60),
             jobs: file.jobs.into_iter().chain(self.jobs).chain(self.job).collect(),
             log_json: self.log_json || file.log_json,
+            serial_clock: if self.serial_clock.is_empty() { file.serial_clock } else { self.serial_clock },
+            serial_tier: if self.serial_tier.is_empty() { file.serial_tier } else { self.serial_tier },
             data,
         }
     }

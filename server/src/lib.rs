@@ -1,7 +1,7 @@
 //! The headquarters of Endcheck.
 //!
 //! Three storeys: the ground (`config`, `error`, `clock`, `keys`, `db`, `log`, `files`, `accounts`,
-//! `custody`, `notices`, `outbox`, `body`, `client`, `resource`, `rows`, `listing`, `idempotency`),
+//! `custody`, `notices`, `outbox`, `body`, `client`, `resource`, `rows`, `sheet`, `reason`, `listing`, `idempotency`),
 //! slices named by a noun of the domain that import only slices to their left, and a roof (`app`,
 //! `import`, `jobs`, `pages`) that wires them. `witness` is a program of its own beside them.
 
@@ -31,11 +31,14 @@ pub mod outbox;
 pub mod pages;
 pub mod parties;
 pub mod picture;
+pub mod programme;
 pub mod reason;
 pub mod resource;
 pub mod reviews;
 pub mod risk;
 pub mod rows;
+pub mod serials;
+pub mod sheet;
 pub mod shipments;
 pub mod sites;
 pub mod tls;

@@ -38,6 +38,8 @@ mod office;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
+mod programme;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod refusals;
@@ -48,7 +50,10 @@ mod sealing;
 #[cfg(test)]
 mod selection;
 #[cfg(test)]
+mod serials;
+#[cfg(test)]
 mod stick;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tablet;

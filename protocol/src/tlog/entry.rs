@@ -26,6 +26,8 @@ pub enum EntryKind {
     Seed,
     /// The outcome of a draw.
     Selection,
+    /// A loss, a transfer or a review that a person reported of a serial.
+    SerialEvent,
 }
 
 impl EntryKind {
@@ -42,6 +44,7 @@ impl EntryKind {
             Self::Policy => "policy",
             Self::Seed => "seed",
             Self::Selection => "selection",
+            Self::SerialEvent => "serial-event",
         }
     }
 }

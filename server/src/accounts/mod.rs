@@ -35,7 +35,7 @@ pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, person, start_session};
 pub use tokens::{AccessClaims, AssertionClaims};
 pub use users::{
-    AddUser, SetMail, User, add_user, find as find_user, is_active_inspector, mail_of, set_mail,
+    AddUser, SetMail, User, add_user, find as find_user, holders, is_active_inspector, mail_of, set_mail,
 };
 pub use verified::VerifiedTokens;
 
@@ -78,6 +78,8 @@ pub enum Permission {
     ReadVisits,
     /// Record a determination.
     Determine,
+    /// Report losses and transfers of serials, and review such reports.
+    ReportSerials,
     /// Sync: hand in records and files, pull visits.
     Inspect,
     /// Manage accounts, enrolment codes and devices.
@@ -102,7 +104,7 @@ impl Permission {
         match self {
             Self::EditProgramme | Self::ScheduleVisits => matches!(role, R::Manager),
             Self::ReadVisits => matches!(role, R::Manager | R::Investigator | R::Adjudicator | R::Auditor),
-            Self::Determine => matches!(role, R::Manager | R::Investigator),
+            Self::Determine | Self::ReportSerials => matches!(role, R::Manager | R::Investigator),
             Self::Inspect => matches!(role, R::Inspector),
             Self::EditPolicy | Self::ApprovePolicy => matches!(role, R::Manager | R::Adjudicator),
             Self::NoteSignals => matches!(role, R::Manager | R::Investigator),

@@ -118,6 +118,20 @@ pub fn list(conn: &mut Conn, actor: &Actor) -> Result<Vec<User>> {
     store::all_users(conn)?.into_iter().map(UserRow::shown).collect()
 }
 
+/// Those whose accounts are open and who may do something.
+///
+/// # Errors
+/// When the database fails.
+pub fn holders(conn: &mut Conn, permission: Permission) -> Result<Vec<UserId>> {
+    let mut holders = Vec::new();
+    for user in store::all_users(conn)?.into_iter().filter(|user| user.disabled_at.is_none()) {
+        if user.roles()?.into_iter().any(|role| permission.held_by(role)) {
+            holders.push(user.id);
+        }
+    }
+    Ok(holders)
+}
+
 /// One account.
 ///
 /// # Errors

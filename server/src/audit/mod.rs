@@ -14,6 +14,7 @@ use endcheck_protocol::tlog::{EntryKind, LogEntry, Opening};
 use crate::db::Conn;
 use crate::error::Result;
 use crate::log;
+use crate::serials;
 
 /// What an audit found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -119,7 +120,11 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
             None => audit.faults.push(format!("{what} cannot be read")),
         }
     }
+    let (serial_events, rows, faults) = serials::verify(conn)?;
+    audit.rows += rows;
+    audit.faults.extend(faults);
     let committed = [
+        (EntryKind::SerialEvent, serial_events),
         (EntryKind::Determination, store::determinations(conn)?),
         (EntryKind::Custody, store::derived(conn)?),
         (EntryKind::Export, store::exports(conn)?),

@@ -119,6 +119,22 @@ pub fn open_routine(
     reason: String,
     now: Timestamp,
 ) -> Result<Option<Check>> {
+    open_routine_for(conn, shipment, None, due_at, reason, now)
+}
+
+/// As [`open_routine`]; `round` tells the routine checks of one shipment from each other, such as by the day on
+/// which they fall due. The first has none.
+///
+/// # Errors
+/// When the database fails.
+pub fn open_routine_for(
+    conn: &mut Conn,
+    shipment: &ShipmentId,
+    round: Option<&str>,
+    due_at: Timestamp,
+    reason: String,
+    now: Timestamp,
+) -> Result<Option<Check>> {
     let check = Check {
         id: CheckId::mint(),
         shipment: shipment.clone(),
@@ -129,7 +145,11 @@ pub fn open_routine(
         opened_by: None,
         opened_at: now,
     };
-    let origin = Origin { key: Some(format!("routine:{shipment}")), ..Origin::default() };
+    let key = match round {
+        None => format!("routine:{shipment}"),
+        Some(round) => format!("routine:{shipment}:{round}"),
+    };
+    let origin = Origin { key: Some(key), ..Origin::default() };
     Ok(store::insert_once(conn, &check, &origin)?.then_some(check))
 }
 

@@ -788,6 +788,64 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    serial_events (id) {
+        id -> Text,
+        item_id -> Text,
+        kind -> Text,
+        happened_at -> Timestamp,
+        recorded_at -> Timestamp,
+        actor -> Text,
+        visit_id -> Nullable<Text>,
+        record_hash -> Nullable<Text>,
+        replaces_record -> Nullable<Text>,
+        corrects -> Nullable<Text>,
+        detail -> Text,
+        document -> Nullable<Text>,
+        log_index -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    serial_rules (hash) {
+        hash -> Text,
+        document -> Text,
+        since_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    serial_states (item_id) {
+        item_id -> Text,
+        shipment_id -> Text,
+        serial -> Text,
+        control_entry -> Text,
+        declared_host_id -> Text,
+        declared_site_id -> Text,
+        declared_country -> Text,
+        rules_hash -> Text,
+        tier -> BigInt,
+        status -> Text,
+        host_id -> Text,
+        site_id -> Text,
+        country -> Text,
+        arrived_on -> Nullable<Text>,
+        last_seen_at -> Nullable<Timestamp>,
+        seen_method -> Nullable<Text>,
+        seen_visit_id -> Nullable<Text>,
+        seen_site_id -> Nullable<Text>,
+        due_at -> Nullable<Timestamp>,
+        due_since -> Nullable<Text>,
+        due_from -> Nullable<Text>,
+        due_order -> Timestamp,
+        said -> Nullable<Text>,
+        loss_id -> Nullable<Text>,
+        loss_is_late -> Bool,
+        events -> BigInt,
+        needs_check -> Bool,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     job_states,
     job_runs,
@@ -796,6 +854,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     file_faults,
     orphan_files,
     notices,
+    serial_events,
+    serial_rules,
+    serial_states,
     custody_notes,
     custody_pending,
     users,

@@ -23,6 +23,7 @@ use crate::custody::{self, CustodyAct, Deed};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind, Logged};
+use crate::serials;
 use crate::sites;
 use crate::visits::{self, Progress};
 
@@ -40,6 +41,7 @@ pub(super) struct Rules<'a> {
     pub org: &'a str,
     pub authority: &'a SigningKey,
     pub travel: TravelLimits,
+    pub serials: &'a serials::Rules,
 }
 
 impl<'a> Rules<'a> {
@@ -49,7 +51,7 @@ impl<'a> Rules<'a> {
             look_kmh: config.travel_look_kmh,
             contradiction_kmh: config.travel_contradiction_kmh,
         };
-        Self { org: &config.org, authority: &app.keys.authority, travel }
+        Self { org: &config.org, authority: &app.keys.authority, travel, serials: &app.serial_rules }
     }
 }
 
@@ -197,6 +199,7 @@ impl Taker<'_> {
             None => None,
         };
         self.observe(judged, record, visit.as_ref())?;
+        serials::recorded(self.conn, self.rules.serials, &judged.hash, record, visit_id, self.now)?;
         if let Some(file) = record.act.file() {
             let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
             store::insert_file(

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 
 use super::{Outcome, RunState, Tick, store};
+use crate::accounts::{self, Permission};
 use crate::app::App;
 use crate::error::Result;
-use crate::shipments::{self, Arrival};
+use crate::notices::{self, Tell};
 use crate::visits::{self, TickOutcome};
-use crate::{checks, custody, evidence, idempotency, log};
+use crate::{custody, evidence, idempotency, log, risk, serials};
 
 /// What one tick of everything did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -29,11 +30,12 @@ pub struct Ticked {
 pub async fn tick(app: &Arc<App>) -> Result<Ticked> {
     let now = app.clock.now();
     let visits = visits::tick(app, app.config.grace_hours, now).await?;
-    let routine_checks_opened = open_routine_checks(app, now).await?;
+    let routine_checks_opened = serials::sweep(app, now).await?.checks_opened;
     let uploads_expired = expire(app, now).await?;
     evidence::sweep(app).await?;
     evidence::examine_due(app).await?;
     app.write(move |conn| custody::commit(conn, now)).await?;
+    risk::rescore(app).await?;
     Ok(Ticked { visits, routine_checks_opened, uploads_expired })
 }
 
@@ -44,8 +46,11 @@ pub(super) async fn overdue(app: Arc<App>, tick: Tick) -> Result<Outcome> {
 }
 
 pub(super) async fn routine_checks(app: Arc<App>, tick: Tick) -> Result<Outcome> {
-    let opened = open_routine_checks(&app, tick.now).await?;
-    Outcome::done(format!("{opened} checks opened"))
+    let swept = serials::sweep(&app, tick.now).await?;
+    Outcome::done(format!(
+        "{} serials followed, {} records of items caught up with, {} checks opened",
+        swept.followed, swept.records, swept.checks_opened
+    ))
 }
 
 pub(super) async fn evidence(app: Arc<App>, _: Tick) -> Result<Outcome> {
@@ -92,57 +97,47 @@ pub(super) async fn checkpoint(app: Arc<App>, _: Tick) -> Result<Outcome> {
     Outcome::done(words)
 }
 
-const BATCH: i64 = 500;
+/// Assesses every shipment anew once a day, and goes on with what was begun.
+pub(super) async fn rescoring(app: Arc<App>, tick: Tick) -> Result<Outcome> {
+    let begun = tick.write(&app, move |conn| risk::begin_daily(conn, tick.now)).await?;
+    let assessed = risk::rescore(&app).await?;
+    Outcome::done(match (begun, assessed) {
+        (_, 0) => "nothing to assess".to_owned(),
+        (true, _) => format!("the day's walk: {assessed} shipments assessed"),
+        (false, _) => format!("{assessed} shipments assessed"),
+    })
+}
 
-/// Opens a routine check for each shipment that arrived and has none, due so many days later.
-async fn open_routine_checks(app: &Arc<App>, now: Timestamp) -> Result<u64> {
-    let days = app.config.routine_days;
-    if days == 0 {
-        return Ok(0);
-    }
-    let mut opened = 0;
-    let mut after: Option<Arrival> = None;
-    loop {
-        let from = after.take();
-        let until = now.day().to_string();
-        let (count, last) = app
-            .write(move |conn| {
-                let arrived = shipments::arrived_without_routine(conn, &until, from.as_ref(), BATCH)?;
-                let mut count = 0;
-                for shipment in &arrived {
-                    let Ok(arrived_on) = shipment.arrived_on.parse::<NaiveDate>() else { continue };
-                    let reason = format!(
-                        "Routine: the shipment arrived on {arrived_on}; it is to be seen within {days} days."
-                    );
-                    let due_at = due_after(arrived_on, days);
-                    if checks::open_routine(conn, &shipment.id, due_at, reason, now)?.is_some() {
-                        count += 1;
-                    }
-                }
-                Ok((count, arrived.last().cloned()))
-            })
-            .await?;
-        opened += count;
-        after = last;
-        if after.is_none() {
-            return Ok(opened);
+/// Tells those who approve policies that the one in force is to be reviewed, a month ahead and once it has expired.
+pub(super) async fn policy_expiry(app: Arc<App>, tick: Tick) -> Result<Outcome> {
+    let by_mail = app.mailer.is_some();
+    Outcome::in_commit(move |conn| {
+        let Some((held, policy)) = risk::active(conn)? else { return Ok("no policy is in force".to_owned()) };
+        let days = (policy.review_by - tick.now.day()).num_days();
+        let (stage, subject) = match days {
+            ..0 => (
+                "expired",
+                format!("The risk policy {} {} has expired: nothing is drawn", held.id, held.version),
+            ),
+            0..=30 => ("soon", format!("The risk policy {} {} is to be reviewed", held.id, held.version)),
+            _ => return Ok(format!("to be reviewed in {days} days")),
+        };
+        let body = format!(
+            "It was to be reviewed by {}. Past that day it selects nothing until a new version is in force.",
+            policy.review_by
+        );
+        let mut told = 0;
+        for user in accounts::holders(conn, Permission::ApprovePolicy)? {
+            let tell = Tell {
+                once_key: format!("policy-{stage}:{}:{user}", held.hash),
+                user,
+                visit: None,
+                kind: "policy-review",
+                title: subject.clone(),
+                body: body.clone(),
+            };
+            told += u64::from(notices::tell(conn, &tell, by_mail, tick.now)?);
         }
-    }
-}
-
-/// The end of the day, in UTC, so many days after arrival.
-fn due_after(arrived_on: NaiveDate, days: u32) -> Timestamp {
-    let end = arrived_on.and_hms_opt(23, 59, 59).unwrap_or_default().and_utc();
-    Timestamp::from(end).plus(TimeDelta::days(i64::from(days)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_routine_check_falls_due_at_the_end_of_its_day() {
-        let arrived = NaiveDate::from_ymd_opt(2026, 8, 1).unwrap();
-        assert_eq!(due_after(arrived, 90).to_string(), "2026-10-30T23:59:59Z");
-    }
+        Ok(format!("{subject}: {told} people told"))
+    })
 }

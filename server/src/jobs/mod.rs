@@ -65,7 +65,7 @@ pub static JOBS: &[Job] = &[
     },
     Job {
         name: "routine-checks",
-        purpose: "Opens a routine check for each shipment that arrived",
+        purpose: "Follows each serial, and opens a routine check where one falls due or a shipment arrived",
         cron: "10 * * * * *",
         run: |app, tick| Box::pin(chores::routine_checks(app, tick)),
     },
@@ -92,6 +92,18 @@ pub static JOBS: &[Job] = &[
         purpose: "Notes how far the log is, and how far its witnesses cosigned it",
         cron: "40 * * * * *",
         run: |app, tick| Box::pin(chores::checkpoint(app, tick)),
+    },
+    Job {
+        name: "re-scoring",
+        purpose: "Assesses every shipment by the policy in force, once a day and when a policy came into force",
+        cron: "25 * * * * *",
+        run: |app, tick| Box::pin(chores::rescoring(app, tick)),
+    },
+    Job {
+        name: "policy-expiry",
+        purpose: "Tells those who approve policies when the one in force is to be reviewed, and that it expired",
+        cron: "0 10 4 * * *",
+        run: |app, tick| Box::pin(chores::policy_expiry(app, tick)),
     },
     Job {
         name: "scrub",

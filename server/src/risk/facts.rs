@@ -75,7 +75,11 @@ pub const VOCABULARY: [FactDefinition; 36] = [
     fact("intermediates", COUNT, "parties between exporter and consignee"),
     fact("item_tier", TIER, "the policy's tier of the control entry; 0 in none"),
     fact("months_since_arrival", MONTHS, "full months since arrival; absent before it"),
-    fact("months_since_sighting", MONTHS, "full months since an item was last seen; absent if never"),
+    fact(
+        "months_since_sighting",
+        MONTHS,
+        "full months since all items were seen; absent while one never was",
+    ),
     fact("pieces", COUNT, "items listed in the shipment"),
     fact("red_flags", FactType::Words, "codes of red flags raised and not withdrawn"),
     fact("screening_hits", COUNT, "hits of list screening not yet cleared; absent until it was screened"),

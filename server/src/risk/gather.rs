@@ -11,10 +11,11 @@ use super::facts::{FactValue, Facts};
 use super::policy::Policy;
 use super::signals::{Signal, SignalKind};
 use super::store;
-use crate::db::schema::{item_sightings, licence_lines, licences, parties, shipment_items, shipments, sites};
+use crate::db::schema::{licence_lines, licences, parties, shipment_items, shipments, sites};
 use crate::db::{CHUNK, Conn};
 use crate::error::{Error, Result};
 use crate::parties::{History, histories};
+use crate::serials;
 
 /// A shipment with what is known of it.
 #[derive(Debug)]
@@ -147,7 +148,7 @@ fn complete(conn: &mut Conn, policy: &Policy, rows: Vec<PaperRow>, on: NaiveDate
         signals: Signals::of(store::signals(conn, &shipment_ids, &party_ids)?),
         conditions: conditions(conn, &papers)?,
         counts: counts(conn, &shipment_ids)?,
-        sightings: sightings(conn, &shipment_ids)?,
+        sightings: sightings(conn, &shipment_ids, on)?,
     };
     papers
         .into_iter()
@@ -215,11 +216,12 @@ fn counts(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, (i
     Ok(found)
 }
 
-/// When an item of each shipment was last seen.
-fn sightings(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, Timestamp>> {
-    let _ = (&ids, item_sightings::table);
-    let _ = conn;
-    Ok(HashMap::new())
+/// Since when no item of each shipment went unseen; a shipment of which one was never seen is left out.
+fn sightings(conn: &mut Conn, ids: &[&ShipmentId], on: NaiveDate) -> Result<HashMap<ShipmentId, Timestamp>> {
+    let end = Timestamp::from(on.and_hms_opt(23, 59, 59).unwrap_or_default().and_utc());
+    let seen = serials::last_seen(conn, ids, end)?;
+    let all_seen = seen.into_iter().filter(|(_, seen)| seen.never_seen == 0);
+    Ok(all_seen.filter_map(|(id, seen)| Some((id, seen.oldest_at?))).collect())
 }
 
 /// Signals that stand, by what they are about.

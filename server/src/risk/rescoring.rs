@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 
@@ -26,6 +27,21 @@ pub fn begin(conn: &mut Conn, cause: &str, now: Timestamp) -> Result<()> {
         Some(newest) if newest.finished_at.is_none() && newest.policy_hash == policy.hash => Ok(()),
         _ => store::begin_rescoring(conn, &policy.hash, cause, now),
     }
+}
+
+/// Begins the day's walk, where a policy is in force and none was begun within a day. Whether it began one.
+///
+/// # Errors
+/// When the database fails.
+pub fn begin_daily(conn: &mut Conn, now: Timestamp) -> Result<bool> {
+    let Some(policy) = store::active(conn)? else { return Ok(false) };
+    let recent = store::newest_rescoring(conn)?
+        .is_some_and(|newest| newest.started_at > now.plus(-TimeDelta::days(1)));
+    if recent {
+        return Ok(false);
+    }
+    store::begin_rescoring(conn, &policy, "the day's walk", now)?;
+    Ok(true)
 }
 
 /// The newest walk over all shipments.

@@ -8,7 +8,7 @@ mod plan;
 mod row;
 mod store;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use endcheck_protocol::checklist::LicenceCondition;
 use endcheck_protocol::ids::{ItemId, LicenceId, PartyId, ShipmentId, SiteId};
@@ -291,7 +291,28 @@ pub fn arrived_without_routine(
     after: Option<&Arrival>,
     limit: i64,
 ) -> Result<Vec<Arrival>> {
-    store::arrived_without_routine(conn, until, after, limit)
+    store::arrived_without_routine(conn, until, after, false, limit)
+}
+
+/// As [`arrived_without_routine`], of the shipments in which no item has a serial.
+///
+/// # Errors
+/// When the database fails.
+pub fn unserialled_without_routine(
+    conn: &mut Conn,
+    until: &str,
+    after: Option<&Arrival>,
+    limit: i64,
+) -> Result<Vec<Arrival>> {
+    store::arrived_without_routine(conn, until, after, true, limit)
+}
+
+/// The keys of shipments.
+///
+/// # Errors
+/// When the database fails.
+pub fn keys(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, String>> {
+    store::keys(conn, ids)
 }
 
 /// Who was to receive and use the goods.

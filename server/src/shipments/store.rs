@@ -8,7 +8,7 @@ use endcheck_protocol::ids::{ItemId, PartyId, ShipmentId, SiteId};
 use endcheck_protocol::time::Timestamp;
 
 use super::{Arrival, Item, NewItem};
-use crate::db::schema::{checks, licence_lines, licences, shipment_items, shipments, sites};
+use crate::db::schema::{checks, licence_lines, licences, serial_events, shipment_items, shipments, sites};
 use crate::db::{CHUNK, Conn, lower};
 use crate::error::{Error, Result};
 use crate::listing::ListQuery;
@@ -186,9 +186,15 @@ pub(super) fn items(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<Ship
 }
 
 /// Whether any check was opened on a shipment.
+/// Whether anything but papers says something of the shipment or its items.
 pub(super) fn is_checked(conn: &mut Conn, id: &ShipmentId) -> Result<bool> {
     let opened = checks::table.filter(checks::shipment_id.eq(id));
-    Ok(diesel::select(diesel::dsl::exists(opened)).get_result(conn)?)
+    let items = shipment_items::table.filter(shipment_items::shipment_id.eq(id)).select(shipment_items::id);
+    let reported = serial_events::table
+        .filter(serial_events::item_id.eq_any(items))
+        .filter(serial_events::kind.ne("arrival"));
+    let is_opened: bool = diesel::select(diesel::dsl::exists(opened)).get_result(conn)?;
+    Ok(is_opened || diesel::select(diesel::dsl::exists(reported)).get_result(conn)?)
 }
 
 pub(super) fn insert(conn: &mut Conn, id: &ShipmentId, content: &Content, now: Timestamp) -> Result<()> {
@@ -299,6 +305,7 @@ pub(super) fn arrived_without_routine(
     conn: &mut Conn,
     until: &str,
     after: Option<&Arrival>,
+    without_serials: bool,
     limit: i64,
 ) -> Result<Vec<Arrival>> {
     let origin = "routine:".into_sql::<Text>().concat(shipments::id).nullable();
@@ -310,10 +317,28 @@ pub(super) fn arrived_without_routine(
         .order((shipments::arrived_on, shipments::id))
         .limit(limit)
         .into_boxed();
+    if without_serials {
+        let serials = shipment_items::table
+            .filter(shipment_items::shipment_id.eq(shipments::id))
+            .filter(shipment_items::serial.is_not_null());
+        rows = rows.filter(diesel::dsl::not(diesel::dsl::exists(serials)));
+    }
     if let Some(after) = after {
         let same_day = shipments::arrived_on.eq(&after.arrived_on).and(shipments::id.gt(&after.id));
         rows = rows.filter(shipments::arrived_on.gt(&after.arrived_on).or(same_day));
     }
     let rows: Vec<(ShipmentId, String, String, SiteId)> = rows.load(conn)?;
     Ok(rows.into_iter().map(|(id, key, arrived_on, site)| Arrival { id, key, arrived_on, site }).collect())
+}
+
+pub(super) fn keys(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, String>> {
+    let mut found = HashMap::new();
+    for some in ids.chunks(CHUNK) {
+        let rows: Vec<(ShipmentId, String)> = shipments::table
+            .filter(shipments::id.eq_any(some.iter().copied()))
+            .select((shipments::id, shipments::key))
+            .load(conn)?;
+        found.extend(rows);
+    }
+    Ok(found)
 }

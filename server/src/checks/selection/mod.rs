@@ -181,6 +181,14 @@ pub fn opened(conn: &mut Conn, id: &SelectionId) -> Result<std::collections::Has
     store::opened(conn, id)
 }
 
+/// Whether a kept file is the pool of a draw.
+///
+/// # Errors
+/// When the database fails.
+pub fn is_pool(conn: &mut Conn, sha256: &Sha256) -> Result<bool> {
+    store::is_pool(conn, sha256)
+}
+
 fn selecting_policy(conn: &mut Conn, now: Timestamp) -> Result<Policy> {
     let policy = risk::in_force(conn)?;
     if policy.is_expired(now.day()) {

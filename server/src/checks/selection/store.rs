@@ -204,3 +204,9 @@ pub(super) fn has_visit(conn: &mut Conn, check: &CheckId) -> Result<bool> {
     let planned = visits::table.filter(visits::check_id.eq(check).and(visits::state.ne("cancelled")));
     Ok(diesel::select(diesel::dsl::exists(planned)).get_result(conn)?)
 }
+
+pub(super) fn is_pool(conn: &mut Conn, sha256: &Sha256) -> Result<bool> {
+    let named = format!("%\"pool_sha256\":\"{sha256}\"%");
+    let drawn = selection_draws::table.filter(selection_draws::document.like(named));
+    Ok(diesel::select(diesel::dsl::exists(drawn)).get_result(conn)?)
+}

@@ -1,6 +1,6 @@
 //! `make bench`: the figures that Endcheck is held to, each beside a peer or a limit of the same run.
 //!
-//! Arguments choose figures (`exif capture ingest list link log bundle analysis duplicates risk`); none is all of
+//! Arguments choose figures (`exif capture ingest list serials link log bundle analysis duplicates risk`); none is all of
 //! them. Prints one table and writes `target/bench/results.json`. These are not tests: a missed goal is shown,
 //! not an error.
 
@@ -18,6 +18,7 @@ mod log;
 mod measure;
 mod programs;
 mod risk;
+mod serials;
 mod table;
 mod world;
 
@@ -28,11 +29,12 @@ use table::Row;
 
 type Figure = fn() -> anyhow::Result<Vec<Row>>;
 
-const FIGURES: [(&str, Figure); 10] = [
+const FIGURES: [(&str, Figure); 11] = [
     ("exif", exif::run),
     ("capture", capture::run),
     ("ingest", ingest::run),
     ("list", list::run),
+    ("serials", serials::run),
     ("link", link::run),
     ("log", log::run),
     ("bundle", bundle::run),

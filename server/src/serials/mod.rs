@@ -1,0 +1,192 @@
+//! Serials: where each numbered item is, when somebody last saw it, and by when it is to be seen again.
+//!
+//! Events are only added; the state is worked out from them by one pure function, kept for lists, and can be
+//! worked out again at any time. Decides nothing about a visit or a party.
+
+mod audit;
+mod event;
+mod follow;
+mod http;
+mod overdue;
+mod page;
+mod report;
+mod state;
+mod store;
+mod view;
+
+use std::collections::HashMap;
+
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{ItemId, SerialEventId, ShipmentId, VisitId};
+use endcheck_protocol::record::{Act, Record};
+use endcheck_protocol::time::Timestamp;
+
+use crate::config::serial_rules::SerialRules;
+use crate::db::Conn;
+use crate::error::Result;
+
+pub use audit::verify;
+pub use event::{Event, Happening, LossKind, can_count_as_seen};
+pub use follow::{Swept, sweep};
+pub use http::{ApiDoc, routes};
+pub use overdue::{Age, HostOverdue, Overdue, TierOverdue, overdue};
+pub use report::{ReportSerialEvent, report};
+pub use state::{Since, Status};
+pub use view::{ListSerials, Serial, SerialHistory, get, list};
+
+/// The rules in force on this server, with the hash under which they are kept.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub rules: SerialRules,
+    hash: Sha256,
+    document: String,
+}
+
+impl Rules {
+    /// # Errors
+    /// When the rules have no JSON form.
+    pub fn new(rules: SerialRules) -> anyhow::Result<Self> {
+        let (document, hash) = rules.document()?;
+        Ok(Self { rules, hash, document })
+    }
+}
+
+/// Puts the rules into force: keeps them, and has every state looked at again by the next sweep.
+///
+/// # Errors
+/// When the database fails.
+pub fn put_in_force(conn: &mut Conn, rules: &Rules, now: Timestamp) -> Result<()> {
+    store::keep_rules(conn, &rules.hash, &rules.document, now)?;
+    store::set_counter(conn, follow::PROGRAMME, -1)
+}
+
+/// Takes in what an accepted record of a visit says of a serial. Call it with the log's lock held; a record
+/// that was taken in before changes nothing.
+///
+/// # Errors
+/// When the database fails.
+pub fn recorded(
+    conn: &mut Conn,
+    rules: &Rules,
+    hash: &Sha256,
+    record: &Record,
+    visit: Option<&VisitId>,
+    now: Timestamp,
+) -> Result<()> {
+    let (Some(event), Some(visit)) = (event_of(hash, record, visit, now), visit) else { return Ok(()) };
+    let Some((site, shipment)) = store::visit_of(conn, visit)? else { return Ok(()) };
+    // Other items than those of the visit's shipment were not what the inspector was sent for.
+    let declared = store::papers(conn, &[&event.item])?.pop();
+    if declared.is_none_or(|declared| declared.papers.shipment != shipment) {
+        return Ok(());
+    }
+    let event = at_site(event, site);
+    if store::insert_event(conn, &event, None)? {
+        refresh(conn, rules, &[&event.item])?;
+    }
+    Ok(())
+}
+
+/// The event that a record of an item is; the site is filled in by [`at_site`].
+fn event_of(hash: &Sha256, record: &Record, visit: Option<&VisitId>, now: Timestamp) -> Option<Event> {
+    let Act::Item(sighting) = &record.act else { return None };
+    let item: ItemId = record.task.item.clone()?;
+    Some(Event {
+        id: SerialEventId::mint(),
+        item,
+        what: Happening::Sighting {
+            status: sighting.status,
+            method: sighting.method,
+            serial_read: sighting.serial.as_ref().map(|serial| serial.replace('\0', "\u{fffd}")),
+            site: None,
+        },
+        happened_at: record.clock.device_at,
+        recorded_at: now,
+        actor: format!("device:{}", record.device),
+        visit: visit.cloned(),
+        record: Some(hash.clone()),
+        replaces_record: record.replaces.clone(),
+        corrects: None,
+        log_index: None,
+    })
+}
+
+fn at_site(mut event: Event, at: endcheck_protocol::ids::SiteId) -> Event {
+    if let Happening::Sighting { site, .. } = &mut event.what {
+        *site = Some(at);
+    }
+    event
+}
+
+/// Works the states of serials out anew and keeps what changed. Items without a serial are left out.
+fn refresh(conn: &mut Conn, rules: &Rules, items: &[&ItemId]) -> Result<()> {
+    let declared = store::papers(conn, items)?;
+    let mut held = store::states(conn, items)?;
+    let mut events = store::events(conn, items)?;
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for one in declared {
+        let item = &one.papers.item;
+        let state = state::state_of(&one.papers, &rules.rules, &events.remove(item).unwrap_or_default());
+        let before = held.remove(item);
+        let row = store::StateRow::of(&one.papers, &rules.hash, &state, before.as_ref())?;
+        match before {
+            None => new.push(row),
+            Some(before) if before != row => changed.push(row),
+            Some(_) => {}
+        }
+    }
+    store::put_states(conn, &new, &changed)
+}
+
+/// When the serials of a shipment were last seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastSeen {
+    /// Serials of the shipment that are not gone.
+    pub serials: u64,
+    /// Those of them that nobody ever saw.
+    pub never_seen: u64,
+    /// When the one was last seen that was not seen for longest, of those ever seen.
+    pub oldest_at: Option<Timestamp>,
+    /// When any of them was last seen.
+    pub newest_at: Option<Timestamp>,
+    /// Those past their due date, of `serials`.
+    pub overdue: u64,
+}
+
+impl LastSeen {
+    /// Whole months of 30 days since the serial was seen that was not seen for longest; nothing where one
+    /// was never seen, or there is none.
+    #[must_use]
+    pub fn months_since(&self, now: Timestamp) -> Option<i64> {
+        let oldest = self.oldest_at.filter(|_| self.never_seen == 0)?;
+        Some(now.since(oldest).num_days().max(0) / 30)
+    }
+}
+
+/// When the serials of each of these shipments were last seen; shipments without serials are left out.
+///
+/// # Errors
+/// When the database fails.
+pub fn last_seen(
+    conn: &mut Conn,
+    shipments: &[&ShipmentId],
+    now: Timestamp,
+) -> Result<HashMap<ShipmentId, LastSeen>> {
+    let mut found: HashMap<ShipmentId, LastSeen> = HashMap::new();
+    for row in store::of_shipments(conn, shipments)? {
+        let one = found.entry(row.shipment_id).or_default();
+        if row.status == Status::Gone.as_str() {
+            continue;
+        }
+        one.serials += 1;
+        one.overdue += u64::from(row.due_order < now);
+        match row.last_seen_at {
+            None => one.never_seen += 1,
+            Some(at) => {
+                one.oldest_at = Some(one.oldest_at.map_or(at, |oldest| oldest.min(at)));
+                one.newest_at = one.newest_at.max(Some(at));
+            }
+        }
+    }
+    Ok(found)
+}
