@@ -237,12 +237,15 @@ fn export(config: Config, command: &ExportVisit, out: &Path) -> anyhow::Result<S
     let written = exports::prepare(&mut *app.pool.get()?, &app, Exporter::CommandLine, command, now)
         .map_err(told)
         .and_then(|prepared| {
-            let told = format!(
+            let mut told = format!(
                 "{} written.\nBag {} shows the first {} entries of the log.",
                 out.display(),
                 prepared.sha256,
                 prepared.log_size
             );
+            if let Some(uncosigned) = prepared.uncosigned {
+                told.push_str(&format!("\nWARNING: {uncosigned}."));
+            }
             prepared.write(&app, runtime.handle(), std::io::BufWriter::new(&target))?;
             target.sync_all()?;
             Ok(told)

@@ -78,8 +78,8 @@ pub(super) fn receipt(envelope: &str) -> Option<Receipt> {
     canonical::read(&Envelope::read(envelope.as_bytes(), RECEIPT_TYPE).ok()?.payload).ok()
 }
 
-/// What a row is called, where the log holds it, and what it must commit to; `None` where the row is older
-/// than documents are.
+/// What a row is called, where the log holds it, and what it must commit to; `None` where the row has lost it,
+/// which no version of the program ever did.
 pub(super) type Committed = (String, i64, Option<Sha256>);
 
 pub(super) fn determinations(conn: &mut Conn) -> Result<Vec<Committed>> {
@@ -175,26 +175,43 @@ pub(super) fn differing_records(conn: &mut Conn, rows: &[RecordRow]) -> Result<V
 
 /// Determinations and approvals whose row says other things than its document.
 pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
-    type Row = (DeterminationId, VisitId, String, String, UserId, Timestamp, Option<String>);
+    type Row = (
+        DeterminationId,
+        VisitId,
+        String,
+        String,
+        String,
+        UserId,
+        Option<DeterminationId>,
+        Timestamp,
+        Option<String>,
+    );
     let rows: Vec<Row> = determinations::table
         .select((
             determinations::id,
             determinations::visit_id,
             determinations::outcome,
+            determinations::reasons,
             determinations::reason,
             determinations::author_id,
+            determinations::replaces,
             determinations::created_at,
             determinations::document,
         ))
         .load(conn)?;
     let mut faults = Vec::new();
-    for (id, visit, outcome, reason, author, created_at, document) in rows {
-        let Some(text) = document else { continue };
+    for (id, visit, outcome, reasons, reason, author, replaces, created_at, document) in rows {
+        let Some(text) = document else {
+            faults.push(format!("determination {id} has lost its document"));
+            continue;
+        };
         let same = canonical::read(text.as_bytes()).is_ok_and(|document: DeterminationDocument| {
             document.id == id
                 && document.visit == visit
                 && document.outcome == outcome
+                && serde_json::from_str::<Vec<String>>(&reasons).is_ok_and(|said| said == document.reasons)
                 && document.reason == reason
+                && document.replaces == replaces
                 && document.author == author
                 && document.created_at == created_at
         });
@@ -211,7 +228,10 @@ pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
         ))
         .load(conn)?;
     for (id, approver, approved_at, document) in rows {
-        let Some(text) = document else { continue };
+        let Some(text) = document else {
+            faults.push(format!("the approval of {id} has lost its document"));
+            continue;
+        };
         let same = canonical::read(text.as_bytes()).is_ok_and(|document: ApprovalDocument| {
             document.determination == id
                 && document.approver == approver
@@ -221,6 +241,42 @@ pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
             faults.push(format!("the approval of {id} says other things than its document"));
         }
     }
+    Ok(faults)
+}
+
+/// Determinations and approvals that the ledger does not tell of, and those of which it alone still tells.
+pub(super) fn differing_conclusions(conn: &mut Conn) -> Result<Vec<String>> {
+    let notes: Vec<(Option<VisitId>, String)> =
+        custody_notes::table.select((custody_notes::visit_id, custody_notes::note)).load(conn)?;
+    let mut told = BTreeSet::new();
+    for (visit, text) in notes {
+        // A note that cannot be read is told by the comparison of notes.
+        if let Ok(Note::Concluded { determination, subject, approval }) = serde_json::from_str(&text) {
+            told.insert((visit, determination, approval, Some(subject)));
+        }
+    }
+    let subject = |document: Option<String>| document.map(|text| Sha256::of(text.as_bytes()));
+    let made: Vec<(VisitId, DeterminationId, Option<String>)> = determinations::table
+        .select((determinations::visit_id, determinations::id, determinations::document))
+        .load(conn)?;
+    let approved: Vec<(VisitId, DeterminationId, Option<String>)> = determination_approvals::table
+        .inner_join(
+            determinations::table.on(determinations::id.eq(determination_approvals::determination_id)),
+        )
+        .select((determinations::visit_id, determinations::id, determination_approvals::document))
+        .load(conn)?;
+    let rows = made.into_iter().map(|row| (false, row)).chain(approved.into_iter().map(|row| (true, row)));
+    let mut faults = Vec::new();
+    for (approval, (visit, id, document)) in rows {
+        let what = if approval { "the approval of" } else { "determination" };
+        if !told.remove(&(Some(visit), id.clone(), approval, subject(document))) {
+            faults.push(format!("{what} {id} is not what the ledger tells of"));
+        }
+    }
+    faults.extend(told.into_iter().map(|(_, id, approval, _)| {
+        let what = if approval { "an approval of" } else { "determination" };
+        format!("the ledger tells of {what} {id}, which is not here")
+    }));
     Ok(faults)
 }
 

@@ -797,6 +797,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     orphan_files,
     notices,
     custody_notes,
+    derived_files,
     custody_pending,
     users,
     login_attempts,

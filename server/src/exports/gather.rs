@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use endcheck_protocol::bag::{self as format, AnchorProof, Bundle, Derived, Original, safe_name};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE, public_key_to_base64};
-use endcheck_protocol::ids::DeviceId;
+use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::ledger::{LedgerLine, Note};
 use endcheck_protocol::record::{Anchor, Record};
 use endcheck_protocol::time::Timestamp;
@@ -55,14 +55,8 @@ pub(super) fn bag(
         }
     }
     devices(conn, &envelopes, &mut payload)?;
-    for concluded in reviews::documents(conn, &visit.id)?.into_iter().filter(|one| one.log_index < end) {
-        let Some(document) = concluded.document else { continue };
-        let kind = if concluded.approval { "approval" } else { "determination" };
-        let name = format!("{}.{kind}", concluded.determination);
-        payload.add(format!("data/determinations/{name}.json"), document);
-        payload.proved(concluded.log_index, format!("data/proofs/{name}.tlog-proof"));
-    }
     let ledger = custody::ledger(conn, &visit.id, log_size)?;
+    conclusions(conn, &visit.id, end, &ledger, &mut payload)?;
     for index in ledger.iter().map(|line| line.batch.log_index).collect::<BTreeSet<u64>>() {
         let path = format!("data/proofs/custody-{index}.tlog-proof");
         payload.proved(i64::try_from(index).unwrap_or(i64::MAX), path);
@@ -79,12 +73,14 @@ pub(super) fn bag(
     }
     let derived = evidence::derived_of(conn, &visit.id, end)?;
     let files = evidence::files_until(conn, &visit.id, end)?;
+    // By their bytes, not by record: several records may name the same photo, in other visits, too.
+    let withheld = if redacted { evidence::redacted_bytes(conn, end)? } else { BTreeSet::new() };
     let bundle = Bundle {
         schema: format::SCHEMA.to_owned(),
         org: app.config.org.clone(),
         visit: visit.id.clone(),
         log_size,
-        originals: payload.originals(&files, &derived, redacted),
+        originals: payload.originals(&files, &withheld, &derived),
         derived: payload.derived(&derived),
     };
     payload.add(format::INDEX, pretty(&bundle)?);
@@ -148,9 +144,42 @@ fn findings(ledger: &[LedgerLine]) -> Vec<serde_json::Value> {
                 "values": serde_json::from_str::<serde_json::Value>(values).unwrap_or_default(),
                 "uncertainty": uncertainty, "innocent_explanations": explanations, "method": method,
             })),
-            Note::Custody { .. } => None,
+            Note::Custody { .. } | Note::Concluded { .. } => None,
         })
         .collect()
+}
+
+/// Determinations and approvals, each with its proof. One that the log holds already, but the ledger only in a
+/// later batch, is of the state after this one.
+fn conclusions(
+    conn: &mut Conn,
+    visit: &VisitId,
+    end: i64,
+    ledger: &[LedgerLine],
+    payload: &mut Payload,
+) -> Result<()> {
+    let told = |ledger: &[LedgerLine], one: &reviews::Concluded| {
+        ledger.iter().any(|line| {
+            matches!(&line.entry.note, Note::Concluded { determination, approval, .. }
+                if *determination == one.determination && *approval == one.approval)
+        })
+    };
+    for concluded in reviews::documents(conn, visit)?.into_iter().filter(|one| one.log_index < end) {
+        if !told(ledger, &concluded) && told(&custody::ledger(conn, visit, u64::MAX)?, &concluded) {
+            continue;
+        }
+        let kind = if concluded.approval { "approval" } else { "determination" };
+        let name = format!("{}.{kind}", concluded.determination);
+        let document = concluded.document.ok_or_else(|| {
+            Error::Internal(anyhow::anyhow!(
+                "the document of the {kind} {} is gone from the database: run `endcheck-server verify`",
+                concluded.determination
+            ))
+        })?;
+        payload.add(format!("data/determinations/{name}.json"), document);
+        payload.proved(concluded.log_index, format!("data/proofs/{name}.tlog-proof"));
+    }
+    Ok(())
 }
 
 /// Certificates of the devices, and those of their public keys that signed something here.
@@ -243,7 +272,12 @@ impl Payload {
         });
     }
 
-    fn originals(&mut self, files: &[StoredFile], derived: &[DerivedFile], redacted: bool) -> Vec<Original> {
+    fn originals(
+        &mut self,
+        files: &[StoredFile],
+        withheld: &BTreeSet<Sha256>,
+        derived: &[DerivedFile],
+    ) -> Vec<Original> {
         let mut paths: BTreeMap<&Sha256, String> = BTreeMap::new();
         let mut originals = Vec::new();
         for file in files {
@@ -252,8 +286,16 @@ impl Payload {
                 FileState::Unreadable => {
                     Some(format!("it does not open: {}", file.problem.as_deref().unwrap_or("unknown")))
                 }
-                FileState::Stored if redacted && derived.iter().any(|one| one.parent == file.record) => {
-                    Some("a redacted file stands in its place".to_owned())
+                FileState::Stored if withheld.contains(&file.sha256) => {
+                    let here = files.iter().any(|same| {
+                        same.sha256 == file.sha256 && derived.iter().any(|one| one.parent == same.record)
+                    });
+                    let why = if here {
+                        "a redacted file stands in its place"
+                    } else {
+                        "a redacted file was made of the same bytes in another visit"
+                    };
+                    Some(why.to_owned())
                 }
                 FileState::Stored => None,
             };
@@ -282,10 +324,10 @@ impl Payload {
             .map(|one| {
                 let name = short(&one.sha256);
                 let path = format!("data/derived/{name}-{}", safe_name(&one.name));
-                if written.insert(&one.sha256) {
+                if written.insert(path.clone()) {
                     self.stored(&path, &one.sha256, one.size_bytes);
                 }
-                self.proved(one.log_index, format!("data/proofs/{name}.derived.tlog-proof"));
+                self.proved(one.log_index, format!("data/proofs/{}-{name}.derived.tlog-proof", one.parent));
                 Derived { record: one.parent.clone(), sha256: one.sha256.clone(), path, why: one.why.clone() }
             })
             .collect()

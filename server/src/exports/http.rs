@@ -34,6 +34,8 @@ pub fn routes(config: &mut ServiceConfig) {
 const BAG_HEADER: &str = "endcheck-bag-sha256";
 /// How many entries of the log the bag shows: the `as_of` that gives the same bag again.
 const LOG_SIZE_HEADER: &str = "endcheck-log-size";
+/// Why the bag will not pass under the published policy; only where that is so.
+const WARNING_HEADER: &str = "endcheck-warning";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +91,9 @@ async fn bundle(
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", prepared.file_name())))
         .insert_header((BAG_HEADER, prepared.sha256.as_str()))
         .insert_header((LOG_SIZE_HEADER, prepared.log_size));
+    if let Some(uncosigned) = prepared.uncosigned {
+        response.insert_header((WARNING_HEADER, uncosigned.to_string()));
+    }
     Ok(response.streaming(streamed(app, prepared)))
 }
 

@@ -51,7 +51,7 @@ pub(super) fn of(
     // What the device holds is not larger than the log; a package may say anything.
     let log_size = log_size.min(log::head(conn)?.size);
     let covers = indexes.last().map_or(0, |index| index + 1);
-    let (size, state) = log::state(conn, &app.keys.log, log_size, covers)?;
+    let (size, state) = log::state(conn, &app.keys.log, &app.witnesses, log_size, covers)?;
     let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
     Ok(CarriedReceipts {
         device: device.clone(),
