@@ -6,22 +6,48 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
-use endcheck_protocol::bag::{self as format, AnchorProof, Bundle};
+use endcheck_protocol::bag::{self as format, AnchorProof, Bundle, Continues};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ledger::{CustodyAct, Note};
+use endcheck_protocol::merkle::verify_consistency;
 use endcheck_protocol::record::Record;
+use endcheck_protocol::sync::Receipt;
 use endcheck_protocol::tlog::EntryKind;
+
+use serde_json::Value;
 
 use crate::hashing::hashed;
 
-use super::papers::{Papers, Signed, read_proof};
-use super::{Found, Outcome, Verifier};
+use super::papers::{Papers, Signed, known, read_proof};
+use super::{Found, Outcome, Verifier, archive};
 
-/// No file that is read whole is larger; originals are only hashed.
+/// No single file beside the papers that is read whole is larger; originals are only hashed.
 const MAX_READ_BYTES: u64 = 64 * 1024 * 1024;
+/// No paper is larger.
+const MAX_PAPER_BYTES: u64 = 1024 * 1024;
+/// All that is read whole together.
+const MAX_READ_TOGETHER_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The folders of papers.
+const PAPERS: [&str; 5] =
+    ["data/records/", "data/receipts/", "data/certificates/", "data/proofs/", "data/determinations/"];
+const CHECKPOINT: &str = "data/log/checkpoint";
+const FINDINGS: &str = "data/findings.json";
+/// What else is looked into.
+const READ: [&str; 10] = [
+    format::DECLARATION,
+    format::MANIFEST,
+    format::TAG_MANIFEST,
+    format::PROOF,
+    format::CONTINUES,
+    format::INDEX,
+    format::LEDGER,
+    format::ANCHORS,
+    CHECKPOINT,
+    FINDINGS,
+];
 
 /// A bag as read, nothing believed yet.
-#[derive(Default)]
 pub struct Bag {
     pub papers: Papers,
     /// Every file by its path in the bag.
@@ -30,6 +56,8 @@ pub struct Bag {
     texts: BTreeMap<String, Vec<u8>>,
     /// What is wrong with the container itself.
     faults: Vec<String>,
+    /// What may still be read whole.
+    budget_bytes: u64,
 }
 
 /// Whether a path is a bag: a folder with a declaration, or a tar archive.
@@ -50,7 +78,13 @@ impl Bag {
     /// When it cannot be read at all; what is wrong inside is found when it is verified.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("{} cannot be read", path.display());
-        let mut bag = Self::default();
+        let mut bag = Self {
+            papers: Papers::default(),
+            hashes: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            faults: Vec::new(),
+            budget_bytes: MAX_READ_TOGETHER_BYTES,
+        };
         if path.is_dir() {
             bag.read_folder(path, "").with_context(cannot)?;
         } else {
@@ -80,34 +114,29 @@ impl Bag {
     }
 
     fn read_archive(&mut self, archive: File) -> io::Result<()> {
-        let mut archive = tar::Archive::new(io::BufReader::with_capacity(1 << 20, archive));
-        for entry in archive.entries()? {
-            let entry = entry?;
-            let path = entry.path()?.to_string_lossy().into_owned();
-            let kind = entry.header().entry_type();
-            if kind.is_dir() {
-                continue;
-            }
-            // The bag is the one folder of the archive.
-            let below = path.split_once('/').map(|(_, below)| below.to_owned());
-            match below.filter(|below| kind.is_file() && format::is_below(below)) {
-                Some(below) => {
-                    let size_bytes = entry.header().size()?;
-                    self.take(below, size_bytes, entry)?;
-                }
-                None => self.faults.push(format!("{path:?} in the archive is no file of a bag")),
-            }
-        }
+        let archive = io::BufReader::with_capacity(1 << 20, archive);
+        let came =
+            archive::read(archive, &mut |path, size_bytes, content| self.take(path, size_bytes, content))?;
+        self.faults.extend(came.err());
         Ok(())
     }
 
+    /// Reads what is looked into, within bounds; of everything else only the hash.
     fn take(&mut self, path: String, size_bytes: u64, mut source: impl Read) -> io::Result<()> {
-        let only_hashed = ["data/original/", "data/derived/"].iter().any(|folder| path.starts_with(folder));
-        let sha256 = if only_hashed || size_bytes > MAX_READ_BYTES {
+        let most = match path.as_str() {
+            _ if PAPERS.iter().any(|folder| path.starts_with(folder)) => MAX_PAPER_BYTES,
+            _ if READ.contains(&path.as_str()) => MAX_READ_BYTES,
+            _ => 0,
+        };
+        if most > 0 && (size_bytes > most || size_bytes > self.budget_bytes) {
+            self.faults.push(format!("{path} is larger than any such file of a bag"));
+        }
+        let sha256 = if size_bytes > most.min(self.budget_bytes) || most == 0 {
             hashed(&mut source)?
         } else {
+            self.budget_bytes -= size_bytes;
             let mut content = Vec::new();
-            source.take(MAX_READ_BYTES).read_to_end(&mut content)?;
+            source.take(size_bytes).read_to_end(&mut content)?;
             let sha256 = Sha256::of(&content);
             self.texts.insert(path.clone(), content);
             sha256
@@ -119,10 +148,8 @@ impl Bag {
     }
 
     fn take_papers(&mut self) {
-        const FOLDERS: [&str; 5] =
-            ["data/records/", "data/receipts/", "data/certificates/", "data/proofs/", "data/determinations/"];
         let papers =
-            self.texts.iter().filter(|(path, _)| FOLDERS.iter().any(|folder| path.starts_with(folder)));
+            self.texts.iter().filter(|(path, _)| PAPERS.iter().any(|folder| path.starts_with(folder)));
         for (path, content) in papers {
             self.papers.add(path.clone(), content);
         }
@@ -169,7 +196,7 @@ impl Bag {
         if let Some(path) = needed.into_iter().find(|path| !tags.contains_key(*path)) {
             return Err(format!("{path} is not in {}", format::TAG_MANIFEST));
         }
-        let beside = [format::TAG_MANIFEST, format::PROOF];
+        let beside = [format::TAG_MANIFEST, format::PROOF, format::CONTINUES];
         let unlisted = self.hashes.keys().find(|path| {
             !payload.contains_key(*path) && !tags.contains_key(*path) && !beside.contains(&path.as_str())
         });
@@ -195,13 +222,21 @@ impl<'a> Verifier<'a> {
             Ok(bundle) => bundle,
             Err(why) => return self.say(format::INDEX, "readable", (Outcome::Failed, why)),
         };
+        if let Err(why) = known(&bundle.schema, format::SCHEMA) {
+            self.say(format::INDEX, "readable", (Outcome::Failed, why));
+        }
+        self.bundle = Some(bundle.clone());
+        let checkpoint = bag.text(CHECKPOINT).unwrap_or_default();
+        let own = bag.text(format::PROOF).and_then(|text| read_proof(format::PROOF, text).ok());
+        let own = own.map(|proof| proof.tlog.checkpoint).unwrap_or_default();
+        self.trust.compare(&[checkpoint, &own]);
         if let Some(name) = bag.hashes.get(format::TAG_MANIFEST) {
             self.trust.know(&bundle, name);
         }
         self.bag_in_log(bag);
-        let checkpoint = bag.text("data/log/checkpoint").unwrap_or_default();
         let found = self.trust.checkpoint(checkpoint);
-        self.say("data/log/checkpoint", "checkpoint", found);
+        self.say(CHECKPOINT, "checkpoint", found);
+        self.one_state(bag, &bundle, checkpoint, &own);
         let anchors = bag.json::<Vec<AnchorProof>>(format::ANCHORS);
         if let Err(why) = &anchors {
             self.say(format::ANCHORS, "readable", (Outcome::Failed, why.clone()));
@@ -228,7 +263,7 @@ impl<'a> Verifier<'a> {
             let found = self.between(signed, checkpoint, &anchors);
             self.say(&signed.file, "record-time", found);
             if let Some(facts) = signed.content.act.file() {
-                let found = original(originals.get(&facts.sha256), &bundle, &signed.envelope.hash);
+                let found = self.original(originals.get(&facts.sha256), &bundle, &signed.envelope.hash);
                 self.say(&signed.file, "original", found);
             }
         }
@@ -245,13 +280,64 @@ impl<'a> Verifier<'a> {
         self.derived(bag, &bundle);
         self.checklist(bag);
         self.ledger_of(&bundle);
+        self.findings(bag);
+    }
+
+    /// Whether everything in the bag is shown in one state of the log, and the log that holds the bag's name
+    /// continues that state: else each paper could come from a history of its own.
+    fn one_state(&mut self, bag: &Bag, bundle: &Bundle, checkpoint: &str, own: &str) {
+        let Some(state) = self.trust.state(checkpoint) else { return };
+        let same = |text: &str| self.trust.state(text).is_some_and(|other| other == state);
+        let other = self.papers.proofs.iter().find(|proof| !same(&proof.tlog.checkpoint));
+        let found = match other {
+            Some(proof) => {
+                (Outcome::Failed, format!("{} is under another checkpoint than the bag's", proof.file))
+            }
+            None if state.size != bundle.log_size => {
+                let why = format!("it is of {} entries, the bag says {}", state.size, bundle.log_size);
+                (Outcome::Failed, why)
+            }
+            None => (Outcome::Holds, format!("all proofs lead to the log of {} entries", state.size)),
+        };
+        self.say(CHECKPOINT, "one-state", found);
+        let Some(later) = self.trust.state(own) else { return };
+        let found = held(bag.json::<Continues>(format::CONTINUES).and_then(|proof| {
+            let (old, new) = ((state.size, &state.root), (later.size, &later.root));
+            if later.origin != state.origin {
+                return Err(format!("the bag's own proof is of another log, {}", later.origin));
+            }
+            verify_consistency(old, new, &proof.consistency)
+                .map(|()| format!("the log of {} entries continues the bag's", later.size))
+                .map_err(|error| format!("the log that holds the bag does not continue the bag's: {error}"))
+        }));
+        self.say(format::CONTINUES, "log-continues", found);
+    }
+
+    /// Whether the findings for reading are those of the ledger.
+    fn findings(&mut self, bag: &Bag) {
+        let found = held(bag.json::<Value>(FINDINGS).and_then(|said| {
+            let told = Value::Array(
+                self.papers.ledger.iter().filter_map(|(_, line)| format::finding(&line.entry)).collect(),
+            );
+            // As written and read again: a number may be another float then.
+            let told = serde_json::to_string(&told).and_then(|text| serde_json::from_str::<Value>(&text));
+            if told.is_ok_and(|told| told == said) {
+                Ok("they are those that the ledger tells".to_owned())
+            } else {
+                Err("they are not those that the ledger tells".to_owned())
+            }
+        }));
+        self.say(FINDINGS, "findings", found);
     }
 
     /// Whether the log holds the bag's name.
     fn bag_in_log(&mut self, bag: &Bag) {
         let name = bag.hashes.get(format::TAG_MANIFEST);
         let found = match (bag.text(format::PROOF), name) {
-            (None, _) => (Outcome::NotChecked, format!("{} is not here", format::PROOF)),
+            (None, _) => (
+                Outcome::Failed,
+                format!("{} is missing: nothing shows that this bag was exported", format::PROOF),
+            ),
             (_, None) => (Outcome::Failed, format!("{} is missing", format::TAG_MANIFEST)),
             (Some(text), Some(name)) => match read_proof(format::PROOF, text) {
                 Err(why) => (Outcome::Failed, why),
@@ -269,18 +355,29 @@ impl<'a> Verifier<'a> {
 
     /// Between which two instants a record was made, by the log alone.
     fn between(&self, signed: &Signed<Record>, checkpoint: &str, anchors: &[AnchorProof]) -> Found {
-        let Some((_, before)) = self.trust.logged(&signed.envelope.hash) else {
+        let Some(place) = self.trust.logged(EntryKind::Record, &signed.envelope.hash) else {
             return (Outcome::NotChecked, "when it was logged is not proved".to_owned());
         };
+        let before = place.logged_at;
         let clock = format!("; the device's own clock says {}", signed.content.clock.device_at);
         let Some(anchor) = signed.content.anchor.as_ref().filter(|anchor| anchor.size > 0) else {
             return (Outcome::Holds, format!("made before {before}; it names no state of the log{clock}"));
         };
+        if anchor.size > place.index {
+            let why = format!(
+                "it names a log of {} entries, but is entry {} itself: it knew its own future",
+                anchor.size, place.index
+            );
+            return (Outcome::Failed, why);
+        }
         let Some(proof) = anchors.iter().find(|proof| proof.anchor == *anchor) else {
             return (Outcome::NotChecked, "the state of the log that it names is not proved".to_owned());
         };
         match self.trust.anchored(checkpoint, anchor, proof) {
             Err(why) => (Outcome::Failed, why),
+            Ok(after) if after > before => {
+                (Outcome::Failed, format!("made after {after}, but logged before, at {before}"))
+            }
             Ok(after) => (Outcome::Holds, format!("made after {after} and before {before}{clock}")),
         }
     }
@@ -289,7 +386,8 @@ impl<'a> Verifier<'a> {
         for one in &bundle.derived {
             let found = match bag.hashes.get(&one.path) {
                 Some(sha256) if *sha256 == one.sha256 => {
-                    self.trust.in_log(&format::derived_subject(&one.record, &one.sha256))
+                    let subject = format::derived_subject(&one.record, &one.sha256);
+                    self.trust.in_log(EntryKind::Custody, &subject)
                 }
                 _ => (Outcome::Failed, "it is not the file that was made".to_owned()),
             };
@@ -331,16 +429,19 @@ impl<'a> Verifier<'a> {
         {
             self.say(place, "ledger-visit", (Outcome::Failed, "it is about another visit".to_owned()));
         }
-        let exported = papers
-            .ledger
-            .iter()
-            .any(|(_, line)| matches!(&line.entry.note, Note::Custody { act: CustodyAct::Exported, .. }));
+        let last = papers.ledger.iter().map(|(_, line)| line.batch.log_index).max();
+        let exported = papers.ledger.iter().any(|(_, line)| {
+            Some(line.batch.log_index) == last
+                && matches!(&line.entry.note, Note::Custody { act: CustodyAct::Exported, .. })
+        });
         let found = if exported {
             (Outcome::Holds, format!("{} entries, its export among them", papers.ledger.len()))
         } else {
             (
                 Outcome::NotChecked,
-                "it does not tell of the export: it was cut off, or made for an earlier state".to_owned(),
+                "its last batch does not tell of the export: it was cut off, made for an earlier state, or \
+                 somebody looked at the case in the same seconds"
+                    .to_owned(),
             )
         };
         self.say(format::LEDGER, "ledger-visit", found);
@@ -364,20 +465,34 @@ fn in_visit(signed: &Signed<Record>, bundle: &Bundle) -> Found {
     }
 }
 
-fn original(here: Option<&&str>, bundle: &Bundle, record: &Sha256) -> Found {
-    let listed = bundle.originals.iter().find(|original| original.record == *record);
-    let path = listed.and_then(|original| original.path.as_deref());
-    if let Some(path) = here.filter(|here| path.is_none_or(|path| path == **here)) {
-        return (Outcome::Holds, format!("{path} has the bytes that the device signed"));
-    }
-    match listed {
-        Some(original) if original.path.is_some() => {
-            (Outcome::Failed, "the file that is said to be its original has other bytes".to_owned())
+impl Verifier<'_> {
+    fn original(&self, here: Option<&&str>, bundle: &Bundle, record: &Sha256) -> Found {
+        let listed = bundle.originals.iter().find(|original| original.record == *record);
+        let path = listed.and_then(|original| original.path.as_deref());
+        if let Some(path) = here.filter(|here| path.is_none_or(|path| path == **here)) {
+            return (Outcome::Holds, format!("{path} has the bytes that the device signed"));
         }
-        Some(original) => {
-            let why = original.absent.as_deref().unwrap_or("nobody says why");
-            (Outcome::NotChecked, format!("the file is not here: {why}"))
+        let Some(listed) = listed else {
+            return (Outcome::Failed, "the file that it names is neither here nor accounted for".to_owned());
+        };
+        if listed.path.is_some() {
+            return (Outcome::Failed, "the file that is said to be its original has other bytes".to_owned());
         }
-        None => (Outcome::Failed, "the file that it names is neither here nor accounted for".to_owned()),
+        let why = listed.absent.as_deref().unwrap_or("nobody says why");
+        // Headquarters may keep back what it redacted; what it gave a receipt for it must have.
+        let same = |derived: &format::Derived| {
+            bundle.originals.iter().any(|one| one.record == derived.record && one.sha256 == listed.sha256)
+        };
+        let redacted = bundle.derived.iter().any(same) || why == format::WITHHELD_ELSEWHERE;
+        let receipted = self
+            .papers
+            .receipts
+            .iter()
+            .any(|receipt| matches!(&receipt.content, Receipt::File { record: of, .. } if of == record));
+        if receipted && !redacted {
+            let why = format!("headquarters gave a receipt for the file, and left it out: {why}");
+            return (Outcome::Failed, why);
+        }
+        (Outcome::NotChecked, format!("the file is not here: {why}"))
     }
 }

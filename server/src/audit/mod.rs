@@ -105,7 +105,9 @@ impl Entries {
         audit.rows += 1;
         let claimed = self.claimed.entry(index).or_default();
         if !claimed.iter().all(|other| by.shares_with(*other)) {
-            audit.faults.push(format!("{row} claims entry {index} of the log, which something else claims too"));
+            audit
+                .faults
+                .push(format!("{row} claims entry {index} of the log, which something else claims too"));
         }
         claimed.push(by);
         let entry = self.open.get(&index).filter(|opening| opening.entry.kind == by.kind());
@@ -155,7 +157,8 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
         }
         log.claim(&mut audit, &what, Claimant::Record, row.log_index, Some(&subject));
     }
-    for row in store::receipts(conn)? {
+    let receipts = store::receipts(conn)?;
+    for row in &receipts {
         let what = format!("the {} receipt for {}", row.kind, row.record);
         match store::receipt(&row.envelope) {
             Some(receipt) => {
@@ -190,7 +193,7 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
     for index in log.unclaimed() {
         audit.faults.push(format!("entry {index} of the log commits to something that is not here any more"));
     }
-    differing(conn, &mut audit, &records)?;
+    differing(conn, &mut audit, &records, &receipts)?;
     Ok(audit)
 }
 
@@ -232,7 +235,7 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
             }
         };
         let (number, prev) = ends.remove(&row.visit).unwrap_or((0, None));
-        if entry.number != number || entry.prev != prev {
+        if entry.number != number || i64::try_from(number) != Ok(row.number) || entry.prev != prev {
             audit.faults.push(format!("{what} does not follow the one before it"));
         }
         ends.insert(row.visit, (entry.number + 1, Some(Sha256::of(row.entry.as_bytes()))));
@@ -241,9 +244,15 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
 }
 
 /// Rows that people read, against the exact bytes that the log commits to.
-fn differing(conn: &mut Conn, audit: &mut Audit, records: &[store::RecordRow]) -> Result<()> {
+fn differing(
+    conn: &mut Conn,
+    audit: &mut Audit,
+    records: &[store::RecordRow],
+    receipts: &[store::ReceiptRow],
+) -> Result<()> {
     audit.faults.extend(store::differing_records(conn, records)?);
-    audit.faults.extend(store::differing_files(conn, records)?);
+    audit.faults.extend(store::differing_quarantine(records, receipts));
+    audit.faults.extend(store::differing_files(conn, records, receipts)?);
     audit.faults.extend(store::differing_determinations(conn)?);
     audit.faults.extend(store::differing_notes(conn)?);
     audit.faults.extend(store::differing_policies(conn)?);

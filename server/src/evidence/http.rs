@@ -236,7 +236,8 @@ async fn receipts(
         let found = store::receipts(conn, &device, from, RECEIPT_PAGE)?;
         let indexes: Vec<u64> = found.iter().map(|(index, _)| u64::try_from(*index).unwrap_or(0)).collect();
         let covers = indexes.last().map_or(0, |index| index + 1);
-        let (size, log) = log::state(conn, &shared.keys.log, &shared.witnesses, query.log_size.unwrap_or(0), covers)?;
+        let (size, log) =
+            log::state(conn, &shared.keys.log, &shared.witnesses, query.log_size.unwrap_or(0), covers)?;
         let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
         Ok(Json(ReceiptPage {
             cursor: found.last().map_or(from, |(index, _)| index + 1),

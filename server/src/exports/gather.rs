@@ -10,7 +10,7 @@ use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::ledger::{LedgerLine, Note};
 use endcheck_protocol::record::{Anchor, Record};
 use endcheck_protocol::time::Timestamp;
-use endcheck_protocol::tlog::LogEntry;
+use endcheck_protocol::tlog::{EntryKind, LogEntry};
 use endcheck_protocol::visit::Visit;
 use endcheck_protocol::{canonical, selftest};
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub(super) fn bag(
             payload.proved(receipt.log_index, format!("data/proofs/{name}.tlog-proof"));
         }
     }
-    devices(conn, &envelopes, &mut payload)?;
+    devices(conn, &envelopes, end, &mut payload)?;
     let ledger = custody::ledger(conn, &visit.id, log_size)?;
     conclusions(conn, &visit.id, end, &ledger, &mut payload)?;
     for index in ledger.iter().map(|line| line.batch.log_index).collect::<BTreeSet<u64>>() {
@@ -62,7 +62,10 @@ pub(super) fn bag(
         payload.proved(i64::try_from(index).unwrap_or(i64::MAX), path);
     }
     payload.add(format::LEDGER, ledger_lines(&ledger)?);
-    payload.add("data/findings.json", pretty(&findings(&ledger))?);
+    payload.add(
+        "data/findings.json",
+        pretty(&ledger.iter().filter_map(|line| format::finding(&line.entry)).collect::<Vec<_>>())?,
+    );
     payload.add("data/log/policy", log::policy_text(app));
     payload.add("data/log/checkpoint", log::checkpoint_at(conn, &app.keys.log, log_size)?);
     payload.add(format::ANCHORS, pretty(&anchors(conn, &envelopes, log_size)?)?);
@@ -123,32 +126,6 @@ fn ledger_lines(ledger: &[LedgerLine]) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The findings for reading; what proves them is the ledger, by number.
-fn findings(ledger: &[LedgerLine]) -> Vec<serde_json::Value> {
-    ledger
-        .iter()
-        .filter_map(|line| match &line.entry.note {
-            Note::Finding {
-                record,
-                device,
-                signal,
-                weight,
-                summary,
-                values,
-                uncertainty,
-                explanations,
-                method,
-            } => Some(json!({
-                "number": line.entry.number, "noted_at": line.entry.noted_at, "record": record,
-                "device": device, "signal": signal, "weight": weight, "summary": summary,
-                "values": serde_json::from_str::<serde_json::Value>(values).unwrap_or_default(),
-                "uncertainty": uncertainty, "innocent_explanations": explanations, "method": method,
-            })),
-            Note::Custody { .. } | Note::Concluded { .. } => None,
-        })
-        .collect()
-}
-
 /// Determinations and approvals, each with its proof. One that the log holds already, but the ledger only in a
 /// later batch, is of the state after this one.
 fn conclusions(
@@ -182,16 +159,27 @@ fn conclusions(
     Ok(())
 }
 
-/// Certificates of the devices, and those of their public keys that signed something here.
-fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], payload: &mut Payload) -> Result<()> {
+/// Certificates of the devices and what revokes them, each with its proof; and those of their public keys that signed something here.
+fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], end: i64, payload: &mut Payload) -> Result<()> {
     let mut used: BTreeMap<&DeviceId, BTreeSet<&str>> = BTreeMap::new();
     for stored in envelopes {
         used.entry(&stored.device_id).or_default().insert(stored.keyid.as_str());
     }
     for (device, keyids) in used {
-        for certificate in accounts::papers(conn, device)?.certificates {
-            let hash = Sha256::of(certificate.certificate.as_bytes());
-            payload.add(format!("data/certificates/{hash}.dsse.json"), certificate.certificate);
+        let papers = accounts::papers(conn, device)?;
+        let certificates = papers.certificates.into_iter().map(|one| (one.certificate, "dsse"));
+        for (text, form) in certificates.chain(papers.revocation.map(|text| (text, "revocation"))) {
+            let hash = Sha256::of(text.as_bytes());
+            let Some(index) = log::find(conn, EntryKind::KeyEvent, &hash)? else {
+                let lost =
+                    format!("the log does not hold the key event {hash}: run `endcheck-server verify`");
+                return Err(Error::Internal(anyhow::anyhow!(lost)));
+            };
+            // What was certified later is of a later state.
+            if index < end {
+                payload.add(format!("data/certificates/{hash}.{form}.json"), text);
+                payload.proved(index, format!("data/proofs/{hash}.key-event.tlog-proof"));
+            }
         }
         let enrolled = accounts::enrolled_device(conn, device)?;
         let keys: Vec<String> = keyids
@@ -290,11 +278,8 @@ impl Payload {
                     let here = files.iter().any(|same| {
                         same.sha256 == file.sha256 && derived.iter().any(|one| one.parent == same.record)
                     });
-                    let why = if here {
-                        "a redacted file stands in its place"
-                    } else {
-                        "a redacted file was made of the same bytes in another visit"
-                    };
+                    let why =
+                        if here { "a redacted file stands in its place" } else { format::WITHHELD_ELSEWHERE };
                     Some(why.to_owned())
                 }
                 FileState::Stored => None,

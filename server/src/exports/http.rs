@@ -41,6 +41,7 @@ const WARNING_HEADER: &str = "endcheck-warning";
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// Why it is exported; goes into the ledger.
+    #[serde(default)]
     why: String,
     /// What the first so many entries of the log commit to; by default everything until now.
     as_of: Option<u64>,
@@ -70,13 +71,14 @@ async fn bundle(
         return Err(Error::not_found("visit"));
     }
     let wanted = wanted.into_inner();
-    let recipients = wanted.recipient.as_deref().unwrap_or_default();
+    // An empty name is no recipient: who asked for sealing must not get an open archive.
+    let recipients = wanted.recipient.iter().flat_map(|some| some.split(',')).map(str::to_owned).collect();
     let command = ExportVisit {
         visit: id.into_inner(),
         why: wanted.why,
         as_of: wanted.as_of,
         redacted: wanted.redacted,
-        recipients: recipients.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect(),
+        recipients,
     };
     let now = app.clock.now();
     let shared = Arc::clone(&app);

@@ -13,6 +13,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use endcheck_protocol::bag::Continues;
+use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{ExportId, VisitId};
 use endcheck_protocol::time::Timestamp;
@@ -172,7 +174,9 @@ pub fn prepare(
     uncosigned = uncosigned.or(log::uncosigned(conn, &app.witnesses, size)?);
     let proof = log::proofs_at(conn, &app.keys.log, &[index], size)?.pop();
     let proof = proof.ok_or_else(|| Error::Internal(anyhow::anyhow!("the export has no proof")))?;
-    Ok(Prepared { bag: bag.proved(proof.text()), recipients, sha256, log_size, uncosigned })
+    let consistency = log::consistency(conn, log_size, size)?;
+    let continues = canonical::write(&Continues { consistency }).map_err(|e| Error::Internal(e.into()))?;
+    Ok(Prepared { bag: bag.proved(proof.text(), continues), recipients, sha256, log_size, uncosigned })
 }
 
 fn whereto(why: &str, command: &ExportVisit) -> String {

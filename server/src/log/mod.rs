@@ -170,12 +170,7 @@ pub fn growth(conn: &mut Conn, from: u64, to: u64) -> Result<Option<LogGrowth>> 
 ///
 /// # Errors
 /// When there is no such entry or the database fails.
-pub fn proof(
-    conn: &mut Conn,
-    signer: &LogSigner,
-    witnesses: &Witnesses,
-    index: i64,
-) -> Result<TlogProof> {
+pub fn proof(conn: &mut Conn, signer: &LogSigner, witnesses: &Witnesses, index: i64) -> Result<TlogProof> {
     let (entry, salt, subject) = store::opening(conn, index)?;
     let entry = LogEntry::read(&entry).map_err(|e| Error::Internal(e.into()))?;
     let opening = Opening { entry, salt, subject };
@@ -302,6 +297,14 @@ pub const COSIGNING_WAIT: Duration = Duration::from_secs(10);
 /// When there is none or the database fails.
 pub fn entry(conn: &mut Conn, index: u64) -> Result<Vec<u8>> {
     Ok(store::opening(conn, i64::try_from(index).unwrap_or(i64::MAX))?.0)
+}
+
+/// Where the log holds an entry of that kind about `subject`; the first of several.
+///
+/// # Errors
+/// When the database fails.
+pub fn find(conn: &mut Conn, kind: EntryKind, subject: &Sha256) -> Result<Option<i64>> {
+    store::find(conn, kind.as_str(), subject)
 }
 
 /// Fills in the roots of tiles that were completed before they were stored.

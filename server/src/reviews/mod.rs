@@ -177,7 +177,12 @@ pub fn determine(
     if command.replaces.is_none() {
         remember(conn, &id, &visit, command.outcome, now)?;
     }
-    tell_ledger(conn, visit_id, Note::Concluded { determination: id.clone(), subject, approval: false }, now)?;
+    tell_ledger(
+        conn,
+        visit_id,
+        Note::Concluded { determination: id.clone(), subject, approval: false },
+        now,
+    )?;
     find(conn, &id)
 }
 

@@ -74,7 +74,12 @@ pub(super) fn write(folder: &Path, receipts: &CarriedReceipts, authority: &Signi
     let head = ReceiptsHead { schema: RECEIPTS_SCHEMA.to_owned(), content: Sha256::of(&content) };
     let head = envelope::sign(RECEIPTS_TYPE, &head, authority)?;
     let part = folder.join(format!("{RECEIPTS_FILE}.part"));
-    let mut file = File::create(&part)?;
+    // A link that somebody left on the stick is removed, never followed.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&part)?;
     file.write_all(&[head.as_slice(), b"\n", &content, b"\n"].concat())?;
     file.sync_all()?;
     fs::rename(&part, folder.join(RECEIPTS_FILE))?;
