@@ -6,6 +6,7 @@
 
 mod archive;
 mod bag;
+mod case;
 mod papers;
 mod trust;
 mod whole;
@@ -246,7 +247,9 @@ impl<'a> Verifier<'a> {
         if content.org != record.org {
             return Err(format!("a record of {:?} under a certificate of {:?}", record.org, content.org));
         }
-        if listed.first_day < content.issued_at.day() {
+        // Enrolment certifies from the day before on: the device's clock may be behind.
+        let issued_day = content.issued_at.day();
+        if listed.first_day < issued_day.pred_opt().unwrap_or(issued_day) {
             let issued = content.issued_at;
             return Err(format!("the key is for {}, but was certified later, at {issued}", listed.first_day));
         }
@@ -255,7 +258,9 @@ impl<'a> Verifier<'a> {
             other.content.device == content.device
                 && self.trust.by_authority(&other.envelope).0 == Outcome::Holds
                 && other.content.record_keys.iter().any(|key| {
-                    key.fingerprint != listed.fingerprint && (key.first_day..=key.last_day).contains(&day)
+                    key.fingerprint != listed.fingerprint
+                        && (key.first_day..=key.last_day).contains(&day)
+                        && !gives_way(certificate, listed, other, key)
                 })
         });
         if another {
@@ -291,6 +296,22 @@ impl<'a> Verifier<'a> {
             Some(file) => (Outcome::Holds, format!("it is about {file}")),
             None => (Outcome::NotChecked, format!("what it is about, {subject}, is not among the files")),
         }
+    }
+}
+
+/// Whether one of two keys for a day is the single key for many days that a device was enrolled with, and the
+/// other the key for the day that took its place.
+fn gives_way(
+    one: &Signed<DeviceCertificate>,
+    one_key: &RecordKey,
+    other: &Signed<DeviceCertificate>,
+    other_key: &RecordKey,
+) -> bool {
+    let is_long = |key: &RecordKey| key.last_day.signed_duration_since(key.first_day).num_days() > 1;
+    match (is_long(one_key), is_long(other_key)) {
+        (true, false) => one.content.issued_at < other.content.issued_at,
+        (false, true) => other.content.issued_at < one.content.issued_at,
+        _ => false,
     }
 }
 

@@ -90,6 +90,9 @@ pub(super) async fn derive(
     if bytes.is_empty() || sha256 == parent.sha256 {
         return Err(Error::invalid_field("body", "it is empty, or the original itself"));
     }
+    if !looks_like(mime, &bytes) {
+        return Err(Error::invalid_field("body", format!("it does not begin as {mime} does")));
+    }
     if parent.state != FileState::Stored {
         return Err(Error::conflict("file-not-stored", "The original is not here (yet): see the visit."));
     }
@@ -118,6 +121,17 @@ pub(super) async fn derive(
         })
         .await?;
     Ok(HttpResponse::Created().json(stored))
+}
+
+/// Whether the bytes begin as that type does: what people open must be what it says.
+fn looks_like(mime: &str, bytes: &[u8]) -> bool {
+    match mime {
+        "image/jpeg" => bytes.starts_with(&[0xff, 0xd8, 0xff]),
+        "image/png" => bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
+        "image/webp" => bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice()),
+        "application/pdf" => bytes.starts_with(b"%PDF-"),
+        _ => false,
+    }
 }
 
 struct Kept<'a> {
