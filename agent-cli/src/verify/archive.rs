@@ -23,7 +23,7 @@ pub(super) fn read(mut archive: impl Read, take: Take<'_>) -> io::Result<Result<
             return Ok(Err("the archive ends before its end mark: it was cut off".to_owned()));
         }
         if block.iter().all(|byte| *byte == 0) {
-            return Ok(end(archive)?);
+            return end(archive);
         }
         let (path, size_bytes) = match header(&block) {
             Ok(read) => read,

@@ -154,7 +154,7 @@ fn what_an_insider_does_to_the_rows_is_caught() {
         (
             "the ledger's numbers edited",
             "update custody_ledger set number = number + 1000 where number > 3",
-            &[Audit],
+            &[Audit, Bag],
         ),
         ("a finding removed", "delete from findings where signal = 'photo-outside-fence'", &[Audit]),
         (
