@@ -100,7 +100,10 @@ fn header(block: &[u8; BLOCK_BYTES as usize]) -> Result<(String, u64), String> {
 mod tests {
     use super::*;
 
-    fn written(files: &[(&str, &[u8], fn(&mut tar::Header))]) -> Vec<u8> {
+    /// A name, its content, and what is odd about its header.
+    type Entry<'a> = (&'a str, &'a [u8], fn(&mut tar::Header));
+
+    fn written(files: &[Entry<'_>]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, content, change) in files {
             let mut header = tar::Header::new_ustar();

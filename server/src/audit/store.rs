@@ -173,7 +173,7 @@ pub(super) fn differing_records(conn: &mut Conn, rows: &[RecordRow]) -> Result<V
             && row.device_at == Some(record.clock.device_at)
             && row.visit_id == visit
             && row.prev == record.prev
-            && row.kind == record.act.kind().to_string()
+            && row.kind == record.act.kind()
             && keyid.is_ok_and(|keyid| row.keyid == keyid.as_str())
             // What was set aside may name another device than the one that handed it in.
             && (set_aside || row.device_id == record.device);
