@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::digest::Sha256;
 use crate::ids::VisitId;
+use crate::ledger::{LedgerEntry, Note};
 use crate::record::Anchor;
 
 /// The one schema of `data/bundle.json` that this version writes and reads.
@@ -20,6 +22,9 @@ pub const MANIFEST: &str = "manifest-sha256.txt";
 pub const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
 /// Proof that the log holds the bag's hash; stands beside the bag's manifests, which cannot cover it.
 pub const PROOF: &str = "bag.tlog-proof";
+
+/// That the log in which the bag's hash stands continues the one that the bag shows; stands beside it, too.
+pub const CONTINUES: &str = "bag.consistency.json";
 
 pub const INDEX: &str = "data/bundle.json";
 pub const LEDGER: &str = "data/custody.jsonl";
@@ -80,6 +85,33 @@ pub struct AnchorProof {
     pub last_entry: String,
     /// RFC 6962 inclusion proof of that entry in the checkpoint of the bag.
     pub inclusion: Vec<Sha256>,
+}
+
+/// That the checkpoint of the bag's own proof continues the checkpoint in the bag: `bag.consistency.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continues {
+    /// RFC 6962 consistency proof from the one to the other.
+    pub consistency: Vec<Sha256>,
+}
+
+/// What is said of an original that stays out because of a redaction elsewhere.
+pub const WITHHELD_ELSEWHERE: &str = "a redacted file was made of the same bytes in another visit";
+
+/// A finding of the ledger for reading, as `data/findings.json` lists it; what proves it is the ledger, by number.
+#[must_use]
+pub fn finding(entry: &LedgerEntry) -> Option<Value> {
+    let Note::Finding { record, device, signal, weight, summary, values, uncertainty, explanations, method } =
+        &entry.note
+    else {
+        return None;
+    };
+    Some(json!({
+        "number": entry.number, "noted_at": entry.noted_at, "record": record,
+        "device": device, "signal": signal, "weight": weight, "summary": summary,
+        "values": serde_json::from_str::<Value>(values).unwrap_or_default(),
+        "uncertainty": uncertainty, "innocent_explanations": explanations, "method": method,
+    }))
 }
 
 /// A manifest: a line for each path, sorted.

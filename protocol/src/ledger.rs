@@ -1,5 +1,5 @@
-//! The ledger of a visit: what headquarters itself noted of it, who did what with the evidence and what was
-//! found, numbered, each entry naming the one before.
+//! The ledger of a visit: what headquarters itself noted of it, who did what with the evidence, what was
+//! found and what was concluded, numbered, each entry naming the one before.
 //!
 //! Entries are committed to the log in batches: one leaf for the root over many entries. An entry that is
 //! shown later comes with its path to that root, so that the others need not be shown.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, CanonicalError};
 use crate::digest::Sha256;
-use crate::ids::{DeviceId, NoteId, VisitId};
+use crate::ids::{DeterminationId, DeviceId, NoteId, VisitId};
 use crate::merkle::{ProofError, leaf_hash, verify_inclusion};
 use crate::time::Timestamp;
 
@@ -65,6 +65,15 @@ pub enum Note {
         explanations: String,
         /// Method and version that found it.
         method: String,
+    },
+    /// A person concluded: made a determination, or approved one. Without this entry it could vanish from the
+    /// ledger's reader unnoticed.
+    Concluded {
+        determination: DeterminationId,
+        /// SHA-256 of the document, as the log's entry about it commits to.
+        subject: Sha256,
+        /// An approval of that determination, not the determination itself.
+        approval: bool,
     },
 }
 

@@ -242,6 +242,18 @@ pub struct DeviceCertificate {
 
 pub const CERTIFICATE_SCHEMA: &str = "endcheck-device-certificate-1";
 
+/// That headquarters trusts a device no more: what the log's entry about it commits to, in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRevocation {
+    pub schema: String,
+    pub device: DeviceId,
+    pub reason: String,
+    pub revoked_at: Timestamp,
+}
+
+pub const REVOCATION_SCHEMA: &str = "endcheck-device-revocation-1";
+
 /// A record key and the UTC days it may sign on, both included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -231,18 +231,27 @@ fn export(config: Config, command: &ExportVisit, out: &Path) -> anyhow::Result<S
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let target = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     let target = target.with_context(|| {
-        format!("{} cannot be made; an existing file is never overwritten", out.display())
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                format!("{} cannot be made: there is no folder {}", out.display(), folder.display())
+            }
+            _ => format!("{} cannot be made; an existing file is never overwritten", out.display()),
+        }
     })?;
     let now = app.clock.now();
     let written = exports::prepare(&mut *app.pool.get()?, &app, Exporter::CommandLine, command, now)
         .map_err(told)
         .and_then(|prepared| {
-            let told = format!(
+            let mut told = format!(
                 "{} written.\nBag {} shows the first {} entries of the log.",
                 out.display(),
                 prepared.sha256,
                 prepared.log_size
             );
+            if let Some(uncosigned) = prepared.uncosigned {
+                told.push_str(&format!("\nWARNING: {uncosigned}."));
+            }
             prepared.write(&app, runtime.handle(), std::io::BufWriter::new(&target))?;
             target.sync_all()?;
             Ok(told)
@@ -303,8 +312,9 @@ fn import_evidence(config: Config, folder: &Path, carried_by: &str) -> anyhow::R
         let app = App::open(config, Clock::default())?;
         evidence::take_in_folder(&app, folder, carried_by.trim()).await
     })?;
-    let mut faults = 0;
+    let (mut faults, mut brought) = (0, 0);
     for report in &reports {
+        brought += report.records_accepted + report.records_held + report.files_stored + report.files_held;
         faults += report.faults.len();
         let whose = report.device.as_ref().map_or_else(|| "unsigned".to_owned(), ToString::to_string);
         print(&format!(
@@ -323,6 +333,7 @@ fn import_evidence(config: Config, folder: &Path, carried_by: &str) -> anyhow::R
             print("  receipts.endcheck was written: carry it back, for `endcheck sync --from`");
         }
     }
+    anyhow::ensure!(faults == 0 || brought > 0, "{faults} things are told above; nothing was taken in");
     anyhow::ensure!(faults == 0, "{faults} things are told above; the rest was taken in");
     Ok(())
 }

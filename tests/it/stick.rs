@@ -6,7 +6,8 @@ use std::process::Command;
 
 use endcheck::ExitStatus;
 use endcheck_protocol::carry::{
-    CarriedReceipts, LogGrowth, RECEIPTS_FILE, RECEIPTS_SCHEMA, RECEIPTS_TYPE, ReceiptsHead,
+    CarriedReceipts, LogGrowth, MANIFEST_FILE, PACKAGE_FILE, RECEIPTS_FILE, RECEIPTS_SCHEMA, RECEIPTS_TYPE,
+    ReceiptsHead, part_name,
 };
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope;
@@ -420,4 +421,34 @@ fn receipts_of_another_history_are_not_taken_in_and_both_checkpoints_are_kept() 
     assert_eq!(case.tablet.line(&["status"])["log_conflicts"].as_array().unwrap().len(), 1);
     std::fs::write(&receipts, real).unwrap();
     case.tablet.done(&["sync", "--from", &case.stick()]);
+}
+
+#[test]
+fn what_somebody_left_on_a_stick_is_neither_followed_nor_waited_for() {
+    let case = Case::with_package();
+    let package = case.package();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let victim = elsewhere.path().join("victim");
+    std::fs::write(&victim, "untouched").unwrap();
+    let link = |name: &str| {
+        let path = package.join(name);
+        let _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink(&victim, path).unwrap();
+    };
+    for name in [MANIFEST_FILE, PACKAGE_FILE, RECEIPTS_FILE] {
+        link(&format!("{name}.part"));
+    }
+    let pipe = package.join(part_name(&Sha256::of(b"a pipe")));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    case.tablet.done(&["note", "After somebody had the stick."]);
+    case.write();
+    let (done, said) = case.import();
+    assert!(done, "{said}");
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+    assert_eq!(case.records(), 5);
+    // A list that is a link or a pipe is no list, and is told.
+    std::fs::remove_file(package.join(MANIFEST_FILE)).unwrap();
+    assert!(Command::new("mkfifo").arg(package.join(MANIFEST_FILE)).status().unwrap().success());
+    let (done, said) = case.import();
+    assert!(!done && said.contains("no plain file"), "{said}");
 }

@@ -434,4 +434,43 @@ fn a_witness_that_lost_its_memory_does_not_start_and_two_never_share_one() {
         std::fs::write(entry.unwrap().path(), "nothing").unwrap();
     }
     assert!(start("w.example").contains("is not what this witness wrote"));
+    std::fs::remove_dir_all(witness.folder().join("newest")).unwrap();
+    assert!(start("w.example").contains("is gone: this witness cosigned that log"));
+}
+
+#[test]
+fn an_export_that_too_few_witnesses_cosigned_says_so_and_passes_once_they_are_back() {
+    let mut headquarters = Headquarters::start();
+    let logs = [headquarters.log_key()];
+    let mut witnesses =
+        ["w1.example", "w2.example", "w3.example"].map(|name| WitnessProcess::start(name, &logs));
+    headquarters.watched_by(&witnesses.each_ref().map(WitnessProcess::setting));
+    let manager = signed_in(&headquarters.server, "ada");
+    import_programme(&manager);
+    let visit = schedule(&manager, SHIPMENT, Some(&headquarters.iris.id), headquarters.clock.now());
+    let tablet = headquarters.tablet();
+    tablet.done(&["pull"]);
+    tablet.done(&["open", &visit]);
+    tablet.done(&["close", "partial", "--note", "Called away."]);
+    tablet.done(&["sync"]);
+    let folder = tempfile::tempdir().unwrap();
+    let policy = kept(folder.path(), "policy", &headquarters.policy());
+    let exported = |name: &str| {
+        let path = format!("/api/v1/visits/{visit}/bundle?why=For+the+court.");
+        let answer = signed_in(&headquarters.server, "vera").get(&path).expect(200);
+        let archive = folder.path().join(name);
+        std::fs::write(&archive, &answer.body).unwrap();
+        let said = tablet.run(&["verify", &archive.display().to_string(), "--policy", &policy]);
+        (answer.header("endcheck-warning").to_owned(), said)
+    };
+    witnesses[1].kill();
+    witnesses[2].kill();
+    let (warning, said) = exported("few.tar");
+    assert!(warning.contains("only 1 of 3 witnesses") && warning.contains("asks for 2"), "{warning}");
+    assert_eq!(said.status, ExitStatus::Refused, "{}", said.output);
+    witnesses[1].start_again();
+    headquarters.until_cosigned("w2.example");
+    let (warning, said) = exported("enough.tar");
+    assert_eq!(warning, "");
+    assert_eq!(said.status, ExitStatus::Success, "{}", said.output);
 }

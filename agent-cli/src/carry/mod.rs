@@ -51,6 +51,11 @@ pub fn write(session: &mut Session<'_>, stick: &Path) -> anyhow::Result<Written>
     let folder = stick.join(package_folder(&envelope::fingerprint(&key.verifying_key())));
     let cannot = || format!("{} cannot be written", folder.display());
     fs::create_dir_all(&folder).with_context(cannot)?;
+    anyhow::ensure!(
+        fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()),
+        "{} is a link, not a folder: somebody changed this stick. Use another one.",
+        folder.display()
+    );
     let mut written = Written { folder: folder.clone(), records: 0, files: 0, files_there: 0, bytes: 0 };
     let mut parts: BTreeSet<Sha256> = BTreeSet::new();
 
@@ -96,7 +101,9 @@ pub fn write(session: &mut Session<'_>, stick: &Path) -> anyhow::Result<Written>
         parts.insert(sealed);
     }
     // What an earlier run wrote stays part of the package as long as it is whole.
-    let before = fs::read_to_string(folder.join(MANIFEST_FILE)).unwrap_or_default();
+    let before = folder.join(MANIFEST_FILE);
+    let before =
+        if is_plain(&before) { fs::read_to_string(before).unwrap_or_default() } else { String::new() };
     for part in read_manifest(&before).unwrap_or_default() {
         if !parts.contains(&part) && is_whole(&folder.join(part_name(&part)), &part) {
             parts.insert(part);
@@ -129,7 +136,22 @@ fn nothing_known(session: &Session<'_>) -> SyncHead {
 
 /// Whether the file is there with that content.
 fn is_whole(path: &Path, expected: &Sha256) -> bool {
-    File::open(path).and_then(hashed).is_ok_and(|found| found == *expected)
+    is_plain(path) && File::open(path).and_then(hashed).is_ok_and(|found| found == *expected)
+}
+
+/// Whether a plain file lies there: whoever had the stick may have put a link to a file of ours there, or a pipe
+/// that never ends.
+fn is_plain(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// A new file beside the one it will replace; what lies there, such as a link, is removed and never followed.
+fn fresh(part: &Path) -> std::io::Result<File> {
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).open(part)
 }
 
 /// Copies a sealed copy as a part; its size.
@@ -139,7 +161,7 @@ fn copy(from: &Path, folder: &Path, sealed: &Sha256) -> anyhow::Result<u64> {
     let copied = (|| {
         let mut source =
             File::open(from).with_context(|| format!("the sealed copy {} cannot be read", from.display()))?;
-        let mut target = File::create(&part)?;
+        let mut target = fresh(&part)?;
         let size_bytes = std::io::copy(&mut source, &mut target)?;
         target.sync_all()?;
         anyhow::ensure!(is_whole(&part, sealed), "the sealed copy {} is damaged", from.display());
@@ -157,7 +179,7 @@ fn copy(from: &Path, folder: &Path, sealed: &Sha256) -> anyhow::Result<u64> {
 /// Writes a file so that it is either as before or whole and new.
 fn write_durably(folder: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
     let part = folder.join(format!("{name}.part"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&part)?;
+    let mut file = fresh(&part)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&part, folder.join(name))?;

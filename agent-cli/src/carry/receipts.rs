@@ -68,7 +68,7 @@ pub fn take_in(session: &mut Session<'_>, stick: &Path, on_conflict: OnConflict)
 fn read(session: &Session<'_>, stick: &Path) -> anyhow::Result<CarriedReceipts> {
     let fingerprint = envelope::fingerprint(&session.identity.sign_in_key.verifying_key());
     let places = [stick.join(package_folder(&fingerprint)).join(RECEIPTS_FILE), stick.join(RECEIPTS_FILE)];
-    let Some(path) = places.iter().find(|path| path.is_file()) else {
+    let Some(path) = places.iter().find(|path| super::is_plain(path)) else {
         return Err(refuse(
             format!("there are no receipts for this device in {}", stick.display()),
             "Headquarters writes them there with `endcheck-server import evidence`.",

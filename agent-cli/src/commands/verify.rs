@@ -105,11 +105,22 @@ fn papers(paths: &[&PathBuf]) -> anyhow::Result<Papers> {
             files.retain(|file| file.is_file());
             files.sort();
         }
+        anyhow::ensure!(!files.is_empty(), "there is no file in {}", path.display());
         for file in files {
             let cannot = || format!("{} cannot be read", file.display());
+            let is_plain = fs::metadata(&file).with_context(cannot)?.is_file();
+            anyhow::ensure!(is_plain, "{} is no plain file", file.display());
             let mut bytes = Vec::new();
             let opened = fs::File::open(&file).with_context(cannot)?;
             opened.take(MAX_PAPER_BYTES).read_to_end(&mut bytes).with_context(cannot)?;
+            let packed = match bytes.get(..4) {
+                Some([0x1f, 0x8b, ..]) => Some("packed with gzip: unpack it with gunzip first"),
+                Some(b"age-") => Some("sealed with age: open it with `age --decrypt` first"),
+                _ => None,
+            };
+            if let Some(how) = packed {
+                anyhow::bail!("{} is {how}", file.display());
+            }
             papers.add(file.display().to_string(), &bytes);
         }
     }
@@ -122,11 +133,20 @@ fn line(check: &Check) -> String {
         Outcome::NotChecked => "not checked",
         Outcome::Failed => "FAILED     ",
     };
-    format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence)
+    plain(&format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence))
+}
+
+/// Names and texts come from whoever made the files: nothing in them may steer the terminal.
+fn plain(text: &str) -> String {
+    let told = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if told(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn many(first: &Check, count: usize) -> String {
-    format!("holds        {count} × {}, such as {}: {}", first.check, first.file, first.evidence)
+    plain(&format!("holds        {count} × {}, such as {}: {}", first.check, first.file, first.evidence))
 }
 
 fn closing(summary: &Summary) -> String {

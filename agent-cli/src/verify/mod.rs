@@ -4,14 +4,17 @@
 //! Every check says what it looked at. What could not be checked is said to be so; it never counts as
 //! passed. Knows nothing of the store.
 
+mod archive;
 mod bag;
+mod case;
 mod papers;
 mod trust;
 mod whole;
 
+use endcheck_protocol::bag::Bundle;
 use endcheck_protocol::record::Record;
-use endcheck_protocol::sync::Receipt;
-use endcheck_protocol::tlog::Policy;
+use endcheck_protocol::sync::{DeviceCertificate, Receipt, RecordKey};
+use endcheck_protocol::tlog::{EntryKind, Policy};
 use serde::Serialize;
 
 pub use bag::{Bag, is_bag};
@@ -44,7 +47,8 @@ pub struct Check {
 /// Everything that can be said of `papers` under `policy`.
 #[must_use]
 pub fn verify(papers: &Papers, policy: &Policy) -> Vec<Check> {
-    let mut verifier = Verifier { papers, trust: Trust::new(papers, policy), checks: Vec::new() };
+    let mut verifier = Verifier::new(papers, policy);
+    verifier.trust.compare(&[]);
     verifier.papers();
     verifier.checks
 }
@@ -54,7 +58,7 @@ pub fn verify(papers: &Papers, policy: &Policy) -> Vec<Check> {
 #[must_use]
 pub fn verify_bag(bag: &Bag, policy: &Policy) -> Vec<Check> {
     let papers = &bag.papers;
-    let mut verifier = Verifier { papers, trust: Trust::new(papers, policy), checks: Vec::new() };
+    let mut verifier = Verifier::new(papers, policy);
     verifier.bag(bag);
     verifier.papers();
     verifier.checks
@@ -70,9 +74,15 @@ struct Verifier<'a> {
     papers: &'a Papers,
     trust: Trust<'a>,
     checks: Vec<Check>,
+    /// What the bag says it is, where the papers are those of a bag.
+    bundle: Option<Bundle>,
 }
 
 impl<'a> Verifier<'a> {
+    fn new(papers: &'a Papers, policy: &'a Policy) -> Self {
+        Self { papers, trust: Trust::new(papers, policy), checks: Vec::new(), bundle: None }
+    }
+
     fn say(&mut self, file: &str, check: &'static str, (outcome, evidence): Found) {
         self.checks.push(Check { file: file.to_owned(), check, outcome, evidence });
     }
@@ -82,6 +92,15 @@ impl<'a> Verifier<'a> {
         for signed in &papers.certificates {
             let found = self.trust.by_authority(&signed.envelope);
             self.say(&signed.file, "certificate-signature", found);
+            // Beside a bag the log must tell of each; a device's own papers hold no such proof.
+            if self.bundle.is_some() {
+                let found = self.trust.in_log(EntryKind::KeyEvent, &signed.envelope.hash);
+                self.say(&signed.file, "certificate-in-log", found);
+            }
+        }
+        for one in &papers.revocations {
+            let found = self.trust.in_log(EntryKind::KeyEvent, &one.subject);
+            self.say(&one.file, "revocation-in-log", found);
         }
         let committed = whole::committed(papers, &self.trust);
         for signed in &papers.records {
@@ -93,7 +112,7 @@ impl<'a> Verifier<'a> {
             let found = self.receipt_record(&signed.content);
             self.say(&signed.file, "receipt-record", found);
             if let (Receipt::File { .. }, Some((_, opening))) = (&signed.content, signed.content.logged()) {
-                let found = self.trust.in_log(&opening.subject);
+                let found = self.trust.in_log(EntryKind::FileReceipt, &opening.subject);
                 self.say(&signed.file, "receipt-in-log", found);
             }
         }
@@ -115,6 +134,16 @@ impl<'a> Verifier<'a> {
 
     fn receipt_record(&self, receipt: &Receipt) -> Found {
         let (Receipt::Record { record, .. } | Receipt::File { record, .. }) = receipt;
+        let Some((index, opening)) = receipt.logged() else {
+            return (Outcome::Failed, "its salt is malformed: it opens no entry of the log".to_owned());
+        };
+        let kind = opening.entry.kind;
+        if let Some(place) = self.trust.logged(kind, &opening.subject)
+            && !self.trust.is_entry(index, &opening)
+        {
+            let why = format!("it says entry {index}; the log holds it as another, {}", place.index);
+            return (Outcome::Failed, why);
+        }
         let Some(signed) = self.papers.record(record) else {
             return (Outcome::NotChecked, format!("the record {record} is not among the files"));
         };
@@ -135,7 +164,7 @@ impl<'a> Verifier<'a> {
     fn record(&mut self, signed: &'a Signed<Record>, committed: &whole::Committed) {
         let found = self.record_signature(signed);
         self.say(&signed.file, "record-signature", found);
-        let found = self.trust.in_log(&signed.envelope.hash);
+        let found = self.trust.in_log(EntryKind::Record, &signed.envelope.hash);
         self.say(&signed.file, "record-in-log", found);
         if let Some(prev) = &signed.content.prev {
             let found = match self.papers.record(prev) {
@@ -188,8 +217,70 @@ impl<'a> Verifier<'a> {
             let days = format!("{} to {}", listed.first_day, listed.last_day);
             return (Outcome::Failed, format!("dated {made_at}, but the key is for {days}"));
         }
+        if let Err(why) = self.certified(signed, certificate, listed) {
+            return (Outcome::Failed, why);
+        }
         let who = &certificate.content.inspector_name;
-        (Outcome::Holds, format!("signed by device {device} of {who}; by its clock at {made_at}"))
+        let mut evidence = format!("signed by device {device} of {who}; by its clock at {made_at}");
+        for one in self.papers.revocations.iter().filter(|one| one.content.device == *device) {
+            let record = self.trust.logged(EntryKind::Record, &signed.envelope.hash);
+            let revoked = self.trust.logged(EntryKind::KeyEvent, &one.subject);
+            let when = match (record, revoked) {
+                (Some(record), Some(revoked)) if record.is_before(&revoked) => "after",
+                _ => "before",
+            };
+            let at = one.content.revoked_at;
+            evidence.push_str(&format!("; the device was revoked at {at}, {when} this was logged"));
+        }
+        (Outcome::Holds, evidence)
+    }
+
+    /// Whether the certificate could vouch for the key on that day: issued no later than it, by and for the same
+    /// authority, the only key of the device for that day, and in the log before what the key signed.
+    fn certified(
+        &self,
+        signed: &Signed<Record>,
+        certificate: &Signed<DeviceCertificate>,
+        listed: &RecordKey,
+    ) -> Result<(), String> {
+        let (content, record) = (&certificate.content, &signed.content);
+        if content.org != record.org {
+            return Err(format!("a record of {:?} under a certificate of {:?}", record.org, content.org));
+        }
+        // Enrolment certifies from the day before on: the device's clock may be behind.
+        let issued_day = content.issued_at.day();
+        if listed.first_day < issued_day.pred_opt().unwrap_or(issued_day) {
+            let issued = content.issued_at;
+            return Err(format!("the key is for {}, but was certified later, at {issued}", listed.first_day));
+        }
+        let day = record.clock.device_at.day();
+        let another = self.papers.certificates.iter().any(|other| {
+            other.content.device == content.device
+                && self.trust.by_authority(&other.envelope).0 == Outcome::Holds
+                && other.content.record_keys.iter().any(|key| {
+                    key.fingerprint != listed.fingerprint
+                        && (key.first_day..=key.last_day).contains(&day)
+                        && !gives_way(certificate, listed, other, key)
+                })
+        });
+        if another {
+            return Err(format!(
+                "the device has two keys for {day}: which of them is its own, nobody can say"
+            ));
+        }
+        let (Some(record), Some(_)) =
+            (self.trust.logged(EntryKind::Record, &signed.envelope.hash), &self.bundle)
+        else {
+            return Ok(());
+        };
+        match self.trust.logged(EntryKind::KeyEvent, &certificate.envelope.hash) {
+            Some(certified) if certified.is_before(&record) => Ok(()),
+            Some(certified) => Err(format!(
+                "the certificate is entry {} of the log, after the record, which is entry {}",
+                certified.index, record.index
+            )),
+            None => Err("nothing proves that the certificate was in the log before the record".to_owned()),
+        }
     }
 
     /// What a proof is about, as far as it is here.
@@ -205,6 +296,22 @@ impl<'a> Verifier<'a> {
             Some(file) => (Outcome::Holds, format!("it is about {file}")),
             None => (Outcome::NotChecked, format!("what it is about, {subject}, is not among the files")),
         }
+    }
+}
+
+/// Whether one of two keys for a day is the single key for many days that a device was enrolled with, and the
+/// other the key for the day that took its place.
+fn gives_way(
+    one: &Signed<DeviceCertificate>,
+    one_key: &RecordKey,
+    other: &Signed<DeviceCertificate>,
+    other_key: &RecordKey,
+) -> bool {
+    let is_long = |key: &RecordKey| key.last_day.signed_duration_since(key.first_day).num_days() > 1;
+    match (is_long(one_key), is_long(other_key)) {
+        (true, false) => one.content.issued_at < other.content.issued_at,
+        (false, true) => other.content.issued_at < one.content.issued_at,
+        _ => false,
     }
 }
 

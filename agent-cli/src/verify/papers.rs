@@ -9,9 +9,11 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{
     self, CERTIFICATE_TYPE, Envelope, EnvelopeError, RECEIPT_TYPE, RECORD_TYPE,
 };
-use endcheck_protocol::ledger::LedgerLine;
-use endcheck_protocol::record::Record;
-use endcheck_protocol::sync::{DeviceCertificate, Receipt};
+use endcheck_protocol::ledger::{self, LedgerLine};
+use endcheck_protocol::record::{self, Record};
+use endcheck_protocol::sync::{
+    CERTIFICATE_SCHEMA, DeviceCertificate, DeviceRevocation, REVOCATION_SCHEMA, Receipt,
+};
 use endcheck_protocol::tlog::{Opening, TlogProof};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,7 @@ pub struct Papers {
     pub proofs: Vec<Proof>,
     pub determinations: Vec<Committed<DeterminationDocument>>,
     pub approvals: Vec<Committed<ApprovalDocument>>,
+    pub revocations: Vec<Committed<DeviceRevocation>>,
     /// The ledger, as its file has it.
     pub ledger: Vec<(String, LedgerLine)>,
     /// By fingerprint, which is their hash: nobody can put another key in their place.
@@ -88,6 +91,7 @@ impl Papers {
         match schema(bytes).as_deref() {
             Some(determination::SCHEMA) => self.determinations.push(committed(file, bytes)?),
             Some(determination::APPROVAL_SCHEMA) => self.approvals.push(committed(file, bytes)?),
+            Some(REVOCATION_SCHEMA) => self.revocations.push(committed(file, bytes)?),
             _ => self.take_signed(file, bytes)?,
         }
         Ok(())
@@ -96,7 +100,8 @@ impl Papers {
     fn take_signed(&mut self, file: &str, bytes: &[u8]) -> Result<(), String> {
         match Envelope::read(bytes, RECORD_TYPE) {
             Ok(envelope) => {
-                let record = signed(file, envelope)?;
+                let record: Signed<Record> = signed(file, envelope)?;
+                known(&record.content.schema, record::SCHEMA)?;
                 self.records_by_hash.insert(record.envelope.hash.clone(), self.records.len());
                 self.records.push(record);
             }
@@ -104,7 +109,10 @@ impl Papers {
                 self.receipts.push(signed(file, envelope_of(bytes, RECEIPT_TYPE)?)?);
             }
             Err(EnvelopeError::OtherType { found, .. }) if found == CERTIFICATE_TYPE => {
-                self.certificates.push(signed(file, envelope_of(bytes, CERTIFICATE_TYPE)?)?);
+                let certificate: Signed<DeviceCertificate> =
+                    signed(file, envelope_of(bytes, CERTIFICATE_TYPE)?)?;
+                known(&certificate.content.schema, CERTIFICATE_SCHEMA)?;
+                self.certificates.push(certificate);
             }
             Err(error) => return Err(format!("neither a log proof nor a signed document: {error}")),
         }
@@ -115,8 +123,11 @@ impl Papers {
     pub fn add_ledger(&mut self, file: &str, bytes: &[u8]) {
         for (at, line) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
             let place = format!("{file}:{}", at + 1);
-            match canonical::read(line) {
-                Ok(line) => self.ledger.push((place, line)),
+            match canonical::read::<LedgerLine>(line) {
+                Ok(line) => match known(&line.entry.schema, ledger::SCHEMA) {
+                    Ok(()) => self.ledger.push((place, line)),
+                    Err(why) => self.unknown.push((place, why)),
+                },
                 Err(error) => self.unknown.push((place, format!("it is no entry of a ledger: {error}"))),
             }
         }
@@ -145,6 +156,15 @@ pub fn read_proof(file: &str, text: &str) -> Result<Proof, String> {
     let opening =
         canonical::read(extra).map_err(|error| format!("what the proof is about cannot be read: {error}"))?;
     Ok(Proof { file: file.to_owned(), tlog, opening })
+}
+
+/// Refuses a schema that means something that this version does not know.
+pub(super) fn known(schema: &str, expected: &str) -> Result<(), String> {
+    if schema == expected {
+        Ok(())
+    } else {
+        Err(format!("it is of the schema {schema:?}; this version reads {expected:?}"))
+    }
 }
 
 /// The schema that a document says it has.

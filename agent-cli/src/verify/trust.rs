@@ -2,7 +2,7 @@
 //! Each is worked out once, however many papers lean on it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use endcheck_protocol::bag::{AnchorProof, Bundle, derived_subject};
 use endcheck_protocol::digest::Sha256;
@@ -10,7 +10,7 @@ use endcheck_protocol::envelope::Envelope;
 use endcheck_protocol::merkle::{leaf_hash, verify_consistency, verify_inclusion};
 use endcheck_protocol::record::Anchor;
 use endcheck_protocol::time::Timestamp;
-use endcheck_protocol::tlog::{Checkpoint, LogEntry, Opening, Policy};
+use endcheck_protocol::tlog::{Checkpoint, EntryKind, LogEntry, Opening, Policy};
 
 use super::papers::{Papers, Proof};
 use super::{Found, Outcome};
@@ -27,7 +27,24 @@ pub(super) struct Trust<'a> {
     /// What the log's entries are about beside records and receipts, with its file.
     elsewhere: HashMap<Sha256, String>,
     /// The file of each receipt, by where the log holds it, and what opens that entry.
-    receipts: HashMap<u64, (Opening, String)>,
+    receipts: HashMap<(u64, Sha256), (Opening, String)>,
+    /// Logs that signed two states of one size, and what is to be said of them.
+    forked: BTreeMap<String, String>,
+}
+
+/// Where a thing stands in a log, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub origin: String,
+    pub index: u64,
+    pub logged_at: Timestamp,
+}
+
+impl Place {
+    /// Whether both are in one log, and this one earlier.
+    pub(super) fn is_before(&self, other: &Self) -> bool {
+        self.origin == other.origin && self.index < other.index
+    }
 }
 
 impl<'a> Trust<'a> {
@@ -39,12 +56,18 @@ impl<'a> Trust<'a> {
         for one in &papers.approvals {
             elsewhere.insert(one.subject.clone(), one.file.clone());
         }
+        for one in &papers.certificates {
+            elsewhere.insert(one.envelope.hash.clone(), one.file.clone());
+        }
+        for one in &papers.revocations {
+            elsewhere.insert(one.subject.clone(), one.file.clone());
+        }
         for (_, line) in &papers.ledger {
             elsewhere.insert(line.batch.root.clone(), "a batch of the ledger".to_owned());
         }
         let receipts = papers.receipts.iter().filter_map(|receipt| {
             let (index, opening) = receipt.content.logged()?;
-            Some((index, (opening, receipt.file.clone())))
+            Some(((index, opening.subject.clone()), (opening, receipt.file.clone())))
         });
         Self {
             receipts: receipts.collect(),
@@ -54,7 +77,29 @@ impl<'a> Trust<'a> {
             inclusions: RefCell::default(),
             authorities: RefCell::default(),
             elsewhere,
+            forked: BTreeMap::new(),
         }
+    }
+
+    /// Compares every checkpoint among the papers, and these: a log that signed two states of one size shows
+    /// different people different histories, and nothing under it holds.
+    pub(super) fn compare(&mut self, more: &[&str]) {
+        let mut roots: BTreeMap<(String, u64), Sha256> = BTreeMap::new();
+        let papers = self.papers;
+        let texts = papers.proofs.iter().map(|proof| proof.tlog.checkpoint.as_str());
+        for text in texts.chain(more.iter().copied()) {
+            let Some(Checkpoint { origin, size, root }) = self.judged(text).0 else { continue };
+            let first = roots.entry((origin.clone(), size)).or_insert_with(|| root.clone());
+            if *first != root {
+                let why = format!("the log {origin} signed two different states of {size} entries");
+                self.forked.insert(origin, why);
+            }
+        }
+    }
+
+    /// What the checkpoint says, where a log of the policy signed it.
+    pub(super) fn state(&self, text: &str) -> Option<Checkpoint> {
+        self.judged(text).0
     }
 
     /// What else in a bag the log's entries are about.
@@ -71,7 +116,8 @@ impl<'a> Trust<'a> {
 
     /// The file of the receipt that tells of the proof's entry.
     pub(super) fn receipt_of(&self, proof: &Proof) -> Option<&str> {
-        let (opening, file) = self.receipts.get(&proof.tlog.index)?;
+        let key = (proof.tlog.index, proof.opening.subject.clone());
+        let (opening, file) = self.receipts.get(&key)?;
         (*opening == proof.opening).then_some(file)
     }
 
@@ -101,12 +147,19 @@ impl<'a> Trust<'a> {
     }
 
     fn judged(&self, text: &str) -> Judged {
-        if let Some(judged) = self.checkpoints.borrow().get(text) {
-            return judged.clone();
+        let known = self.checkpoints.borrow().get(text).cloned();
+        let judged = known.unwrap_or_else(|| {
+            let judged = self.judge(text);
+            self.checkpoints.borrow_mut().insert(text.to_owned(), judged.clone());
+            judged
+        });
+        match &judged.0 {
+            Some(checkpoint) => match self.forked.get(&checkpoint.origin) {
+                Some(why) => (judged.0, (Outcome::Failed, why.clone())),
+                None => judged,
+            },
+            None => judged,
         }
-        let judged = self.judge(text);
-        self.checkpoints.borrow_mut().insert(text.to_owned(), judged.clone());
-        judged
     }
 
     fn judge(&self, text: &str) -> Judged {
@@ -173,21 +226,69 @@ impl<'a> Trust<'a> {
         }
     }
 
-    /// Whether a proof that holds is about `subject`.
-    pub(super) fn in_log(&self, subject: &Sha256) -> Found {
-        let proofs = self.papers.proofs_about(subject);
-        let best = proofs.iter().map(|at| self.inclusion(*at)).min_by_key(|(outcome, _)| *outcome);
-        best.unwrap_or_else(|| {
-            (Outcome::NotChecked, "no proof that it is in the log is among the files".to_owned())
-        })
+    /// Whether a proof that holds says that `subject` is in the log, as that kind of entry, and once.
+    pub(super) fn in_log(&self, kind: EntryKind, subject: &Sha256) -> Found {
+        let proofs: Vec<(usize, &Proof)> = self
+            .papers
+            .proofs_about(subject)
+            .iter()
+            .filter_map(|at| Some((*at, self.papers.proofs.get(*at)?)))
+            .collect();
+        let of_kind: Vec<usize> =
+            proofs.iter().filter(|(_, proof)| proof.opening.entry.kind == kind).map(|(at, _)| *at).collect();
+        let places = self.places(kind, subject);
+        if let Some((first, other)) = places.iter().enumerate().find_map(|(at, one)| {
+            let twice = |other: &&Place| other.origin == one.origin && other.index != one.index;
+            Some((one, places.iter().skip(at).find(twice)?))
+        }) {
+            let twice = format!(
+                "the log {} holds it twice, as entries {} and {}",
+                first.origin, first.index, other.index
+            );
+            return (Outcome::Failed, twice);
+        }
+        match of_kind.iter().map(|at| self.inclusion(*at)).min_by_key(|(outcome, _)| *outcome) {
+            Some(best) => best,
+            None if proofs.is_empty() => {
+                (Outcome::NotChecked, "no proof that it is in the log is among the files".to_owned())
+            }
+            None => {
+                let why = format!("the log holds it as something else than a {}", kind.as_str());
+                (Outcome::Failed, why)
+            }
+        }
     }
 
-    /// Where in the log `subject` stands and when it was logged, where a proof holds.
-    pub(super) fn logged(&self, subject: &Sha256) -> Option<(u64, Timestamp)> {
-        let at =
-            self.papers.proofs_about(subject).iter().find(|at| self.inclusion(**at).0 == Outcome::Holds)?;
-        let proof = self.papers.proofs.get(*at)?;
-        Some((proof.tlog.index, proof.opening.entry.logged_at))
+    /// Every place where a proof that holds puts `subject` as that kind of entry.
+    fn places(&self, kind: EntryKind, subject: &Sha256) -> Vec<Place> {
+        let proofs = self.papers.proofs_about(subject).iter();
+        proofs
+            .filter(|at| self.inclusion(**at).0 == Outcome::Holds)
+            .filter_map(|at| {
+                let proof = self.papers.proofs.get(*at)?;
+                let origin = self.judged(&proof.tlog.checkpoint).0?.origin;
+                let entry = &proof.opening.entry;
+                let place = Place { origin, index: proof.tlog.index, logged_at: entry.logged_at };
+                (entry.kind == kind).then_some(place)
+            })
+            .collect()
+    }
+
+    /// Where `subject` stands in the log as that kind of entry, where a proof holds.
+    pub(super) fn logged(&self, kind: EntryKind, subject: &Sha256) -> Option<Place> {
+        self.places(kind, subject).into_iter().next()
+    }
+
+    /// Whether a proof that holds is of the very entry that a receipt names.
+    pub(super) fn is_entry(&self, index: u64, opening: &Opening) -> bool {
+        self.papers.proofs_about(&opening.subject).iter().any(|at| {
+            self.inclusion(*at).0 == Outcome::Holds
+                && self
+                    .papers
+                    .proofs
+                    .get(*at)
+                    .is_some_and(|proof| proof.tlog.index == index && proof.opening == *opening)
+        })
     }
 
     /// When the log was as `anchor` says, at the earliest: its last entry's time. The proof leads to

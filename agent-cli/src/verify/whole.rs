@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use endcheck_protocol::bag::{self as format, Bundle};
+use endcheck_protocol::determination::DeterminationDocument;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{DeviceId, VisitId};
+use endcheck_protocol::ledger::Note;
 use endcheck_protocol::record::{Act, Contents, Record};
+use endcheck_protocol::tlog::EntryKind;
 
 use super::papers::{Papers, Signed};
-use super::trust::Trust;
+use super::trust::{Place, Trust};
 use super::{Found, Outcome, Verifier};
 
 /// Records that a close of their own device commits to, where the commitment holds.
@@ -48,7 +52,7 @@ pub(super) fn committed(papers: &Papers, trust: &Trust<'_>) -> Committed {
     for (close, contents) in closes(papers) {
         let held = before(papers, close);
         let holds = Contents::of(held.iter().map(|signed| &signed.envelope.hash)) == *contents;
-        if holds && trust.in_log(&close.envelope.hash).0 == Outcome::Holds {
+        if holds && trust.in_log(EntryKind::Record, &close.envelope.hash).0 == Outcome::Holds {
             hashes.extend(held.iter().map(|signed| signed.envelope.hash.clone()));
             hashes.insert(close.envelope.hash.clone());
         }
@@ -89,8 +93,13 @@ impl Verifier<'_> {
             }
         }
         // Single records say nothing of a visit as a whole, and need not.
-        if papers.ledger.is_empty() {
+        if self.bundle.is_none() {
             return;
+        }
+        if closed.is_empty() {
+            let count = papers.records.len();
+            let why = format!("no device closed the visit: whether its {count} records are all, nobody says");
+            self.say(format::INDEX, "nothing-left-out", (Outcome::NotChecked, why));
         }
         for ((device, _), (file, count)) in open {
             let why =
@@ -103,18 +112,20 @@ impl Verifier<'_> {
     pub(super) fn conclusions(&mut self) {
         let papers = self.papers;
         for one in &papers.determinations {
-            let found = self.trust.in_log(&one.subject);
+            let found = self.trust.in_log(EntryKind::Determination, &one.subject);
             self.say(&one.file, "determination-in-log", found);
-            let found = match self.trust.logged(&one.subject) {
+            self.say(&one.file, "determination-says", concluded(&one.content, self.bundle.as_ref()));
+            let found = match self.trust.logged(EntryKind::Determination, &one.subject) {
                 None => (Outcome::NotChecked, "where in the log it stands is not proved".to_owned()),
-                Some((index, _)) => {
+                Some(made) => {
                     let mut held: Vec<(u64, &Sha256)> = papers
                         .records
                         .iter()
                         .filter(|signed| signed.content.task.visit.as_ref() == Some(&one.content.visit))
                         .filter_map(|signed| {
                             let hash = &signed.envelope.hash;
-                            self.trust.logged(hash).filter(|(at, _)| *at < index).map(|(at, _)| (at, hash))
+                            let record = self.trust.logged(EntryKind::Record, hash)?;
+                            record.is_before(&made).then_some((record.index, hash))
                         })
                         .collect();
                     held.sort_unstable();
@@ -135,13 +146,16 @@ impl Verifier<'_> {
             self.say(&one.file, "determination-changes", found);
         }
         for one in &papers.approvals {
-            let found = self.trust.in_log(&one.subject);
+            let found = self.trust.in_log(EntryKind::Determination, &one.subject);
             self.say(&one.file, "approval-in-log", found);
-            let known = papers.determinations.iter().any(|made| made.content.id == one.content.determination);
-            let found = if known {
-                (Outcome::Holds, format!("of determination {}", one.content.determination))
-            } else {
-                (Outcome::Failed, "the determination that it approves is not here".to_owned())
+            let approved =
+                papers.determinations.iter().find(|made| made.content.id == one.content.determination);
+            let found = match approved {
+                None => (Outcome::Failed, "the determination that it approves is not here".to_owned()),
+                Some(made) if made.content.author == one.content.approver => {
+                    (Outcome::Failed, "its author approved it: a second person must".to_owned())
+                }
+                Some(made) => (Outcome::Holds, format!("of determination {}", made.content.id)),
             };
             self.say(&one.file, "approval-of", found);
         }
@@ -154,12 +168,12 @@ impl Verifier<'_> {
         for (place, line) in &papers.ledger {
             let found = match line.holds() {
                 Err(error) => (Outcome::Failed, format!("its batch does not commit to it: {error}")),
-                Ok(()) => match self.trust.logged(&line.batch.root) {
-                    Some((index, _)) if index != line.batch.log_index => (
+                Ok(()) => match self.trust.logged(EntryKind::Custody, &line.batch.root) {
+                    Some(Place { index, .. }) if index != line.batch.log_index => (
                         Outcome::Failed,
                         format!("its batch is entry {index} of the log, not the one it names"),
                     ),
-                    _ => self.trust.in_log(&line.batch.root),
+                    _ => self.trust.in_log(EntryKind::Custody, &line.batch.root),
                 },
             };
             self.say(place, "ledger-entry", found);
@@ -176,5 +190,69 @@ impl Verifier<'_> {
             self.say(place, "ledger-order", found);
             expected = (entry.number.saturating_add(1), entry.hash().ok());
         }
+        if self.bundle.is_some() {
+            self.told();
+        }
+    }
+
+    /// What the ledger tells of must be here, and every conclusion that is here must be told of.
+    fn told(&mut self) {
+        let papers = self.papers;
+        let mut concluded: BTreeSet<(bool, &Sha256)> = BTreeSet::new();
+        for (place, line) in &papers.ledger {
+            let (record, missing) = match &line.entry.note {
+                Note::Custody { subject, .. } => (subject.as_ref(), "it tells of a record that is not here"),
+                Note::Finding { record, .. } => {
+                    (record.as_ref(), "it tells what was found of a record that is not here")
+                }
+                Note::Concluded { determination, subject, approval } => {
+                    concluded.insert((*approval, subject));
+                    let here = if *approval {
+                        papers
+                            .approvals
+                            .iter()
+                            .any(|one| one.subject == *subject && one.content.determination == *determination)
+                    } else {
+                        papers
+                            .determinations
+                            .iter()
+                            .any(|one| one.subject == *subject && one.content.id == *determination)
+                    };
+                    let what = if *approval { "an approval of" } else { "determination" };
+                    let found = if here {
+                        (Outcome::Holds, format!("{what} {determination}, which is here"))
+                    } else {
+                        (Outcome::Failed, format!("{what} {determination} was made, and left out here"))
+                    };
+                    self.say(place, "ledger-concluded", found);
+                    continue;
+                }
+            };
+            if record.is_some_and(|record| papers.record(record).is_none()) {
+                self.say(place, "ledger-subject", (Outcome::Failed, missing.to_owned()));
+            }
+        }
+        let determinations = papers.determinations.iter().map(|one| (false, &one.subject, &one.file));
+        let approvals = papers.approvals.iter().map(|one| (true, &one.subject, &one.file));
+        for (approval, subject, file) in determinations.chain(approvals) {
+            if !concluded.contains(&(approval, subject)) {
+                let why = "the visit's ledger does not tell of it".to_owned();
+                self.say(file, "ledger-concluded", (Outcome::Failed, why));
+            }
+        }
+    }
+}
+
+/// Whether a determination is about the bag's visit and concludes what a person can conclude.
+fn concluded(document: &DeterminationDocument, bundle: Option<&Bundle>) -> Found {
+    let DeterminationDocument { visit, outcome, author_name, .. } = document;
+    if bundle.is_some_and(|bundle| bundle.visit != *visit) {
+        return (Outcome::Failed, format!("it is about another visit, {visit}"));
+    }
+    match outcome.as_str() {
+        "favourable" | "unfavourable" | "unverified" => {
+            (Outcome::Holds, format!("{outcome}, by {author_name}"))
+        }
+        _ => (Outcome::Failed, format!("{outcome:?} is nothing that a person can conclude")),
     }
 }

@@ -9,7 +9,8 @@ use endcheck_protocol::envelope::{self, public_key_from_base64, public_key_to_ba
 use endcheck_protocol::ids::{DeviceId, UserId};
 use endcheck_protocol::problem::FieldProblem;
 use endcheck_protocol::sync::{
-    CERTIFICATE_SCHEMA, DeviceCertificate, EnrolDevice, Enrolment, Inventory, RecordKey,
+    CERTIFICATE_SCHEMA, DeviceCertificate, DeviceRevocation, EnrolDevice, Enrolment, Inventory,
+    REVOCATION_SCHEMA, RecordKey,
 };
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -347,18 +348,14 @@ pub(super) fn require_active(conn: &mut Conn, id: &DeviceId) -> Result<()> {
     refuse_revoked(&store::device(conn, id)?.ok_or_else(|| Error::not_found("device"))?)
 }
 
-/// What is logged of a revocation; every field but the schema stands in the device's row.
-#[derive(Serialize)]
-struct Revocation<'a> {
-    schema: &'static str,
-    device: &'a DeviceId,
-    reason: &'a str,
-    revoked_at: Timestamp,
-}
-
 /// The text about a revocation that its entry in the log commits to.
 fn revocation(device: &DeviceId, reason: &str, revoked_at: Timestamp) -> Result<String> {
-    let revocation = Revocation { schema: "endcheck-device-revocation-1", device, reason, revoked_at };
+    let revocation = DeviceRevocation {
+        schema: REVOCATION_SCHEMA.to_owned(),
+        device: device.clone(),
+        reason: reason.to_owned(),
+        revoked_at,
+    };
     let bytes = endcheck_protocol::canonical::write(&revocation).map_err(|e| Error::Internal(e.into()))?;
     String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))
 }

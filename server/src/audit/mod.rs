@@ -3,7 +3,7 @@
 
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::merkle::{Tree, leaf_hash};
@@ -47,10 +47,55 @@ impl Audit {
     }
 }
 
-/// The log's entries, opened, and those that no row has claimed yet.
+/// What says that an entry of the log is about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claimant {
+    Record,
+    RecordReceipt,
+    FileReceipt,
+    Document,
+    Redaction,
+    Export,
+    KeyEvent,
+    Batch,
+    Policy,
+    Seed,
+    Selection,
+    Serial,
+}
+
+impl Claimant {
+    fn kind(self) -> EntryKind {
+        match self {
+            Self::Record | Self::RecordReceipt => EntryKind::Record,
+            Self::FileReceipt => EntryKind::FileReceipt,
+            Self::Document => EntryKind::Determination,
+            Self::Redaction | Self::Batch => EntryKind::Custody,
+            Self::Export => EntryKind::Export,
+            Self::KeyEvent => EntryKind::KeyEvent,
+            Self::Policy => EntryKind::Policy,
+            Self::Seed => EntryKind::Seed,
+            Self::Selection => EntryKind::Selection,
+            Self::Serial => EntryKind::SerialEvent,
+        }
+    }
+
+    /// Whether both may be about one entry: a record and its receipt share one, and so do all exports of one
+    /// state. Of anything else each has its own.
+    fn shares_with(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Record, Self::RecordReceipt)
+                | (Self::RecordReceipt, Self::Record)
+                | (Self::Export, Self::Export)
+        )
+    }
+}
+
+/// The log's entries, opened, and what has claimed each.
 struct Entries {
     open: BTreeMap<i64, Opening>,
-    unclaimed: BTreeSet<i64>,
+    claimed: BTreeMap<i64, Vec<Claimant>>,
 }
 
 impl Entries {
@@ -58,14 +103,24 @@ impl Entries {
         self.open.get(&index).map(|opening| opening.entry.logged_at)
     }
 
-    /// A row says that the log holds it at `index`. Without a subject only that there is such an entry.
-    fn claim(&mut self, audit: &mut Audit, row: &str, kind: EntryKind, index: i64, subject: Option<&Sha256>) {
+    /// A row says that the log holds it at `index`. Without a subject the row has lost what it must commit to.
+    fn claim(&mut self, audit: &mut Audit, row: &str, by: Claimant, index: i64, subject: Option<&Sha256>) {
         audit.rows += 1;
-        self.unclaimed.remove(&index);
-        let entry = self.open.get(&index).filter(|opening| opening.entry.kind == kind);
-        if entry.is_none_or(|opening| subject.is_some_and(|subject| *subject != opening.subject)) {
+        let claimed = self.claimed.entry(index).or_default();
+        if !claimed.iter().all(|other| by.shares_with(*other)) {
+            audit
+                .faults
+                .push(format!("{row} claims entry {index} of the log, which something else claims too"));
+        }
+        claimed.push(by);
+        let entry = self.open.get(&index).filter(|opening| opening.entry.kind == by.kind());
+        if entry.is_none_or(|opening| subject != Some(&opening.subject)) {
             audit.faults.push(format!("{row} is not what entry {index} of the log commits to"));
         }
+    }
+
+    fn unclaimed(&self) -> impl Iterator<Item = i64> {
+        self.open.keys().copied().filter(|index| !self.claimed.contains_key(index))
     }
 }
 
@@ -92,7 +147,7 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
             None => audit.faults.push(format!("entry {} of the log cannot be opened any more", row.idx)),
         }
     }
-    let mut log = Entries { unclaimed: open.keys().copied().collect(), open };
+    let mut log = Entries { open, claimed: BTreeMap::new() };
     let records = store::records(conn)?;
     for row in &records {
         let what = format!("record {}", row.hash);
@@ -103,19 +158,20 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
         if log.logged_at(row.log_index).is_some_and(|at| at != row.received_at) {
             audit.faults.push(format!("{what} says another time of arrival than the log"));
         }
-        log.claim(&mut audit, &what, EntryKind::Record, row.log_index, Some(&subject));
+        log.claim(&mut audit, &what, Claimant::Record, row.log_index, Some(&subject));
     }
-    for row in store::receipts(conn)? {
+    let receipts = store::receipts(conn)?;
+    for row in &receipts {
         let what = format!("the {} receipt for {}", row.kind, row.record);
         match store::receipt(&row.envelope) {
             Some(receipt) => {
-                let kind = match receipt {
-                    Receipt::Record { .. } => EntryKind::Record,
-                    Receipt::File { .. } => EntryKind::FileReceipt,
+                let by = match receipt {
+                    Receipt::Record { .. } => Claimant::RecordReceipt,
+                    Receipt::File { .. } => Claimant::FileReceipt,
                 };
                 let logged = receipt.logged().filter(|(at, _)| i64::try_from(*at) == Ok(row.log_index));
                 let subject = logged.map_or_else(|| Sha256::of(b""), |(_, opening)| opening.subject);
-                log.claim(&mut audit, &what, kind, row.log_index, Some(&subject));
+                log.claim(&mut audit, &what, by, row.log_index, Some(&subject));
             }
             None => audit.faults.push(format!("{what} cannot be read")),
         }
@@ -124,43 +180,41 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
     audit.rows += rows;
     audit.faults.extend(faults);
     let committed = [
-        (EntryKind::SerialEvent, serial_events),
-        (EntryKind::Determination, store::determinations(conn)?),
-        (EntryKind::Custody, store::derived(conn)?),
-        (EntryKind::Export, store::exports(conn)?),
-        (EntryKind::Policy, store::activations(conn)?),
-        (EntryKind::Seed, store::seeds(conn)?),
-        (EntryKind::Selection, store::draws(conn)?),
+        (Claimant::Serial, serial_events),
+        (Claimant::Document, store::determinations(conn)?),
+        (Claimant::Redaction, store::derived(conn)?),
+        (Claimant::Export, store::exports(conn)?),
+        (Claimant::Policy, store::activations(conn)?),
+        (Claimant::Seed, store::seeds(conn)?),
+        (Claimant::Selection, store::draws(conn)?),
     ];
-    for (kind, rows) in committed {
+    for (by, rows) in committed {
         for (what, index, subject) in rows {
-            log.claim(&mut audit, &what, kind, index, subject.as_ref());
+            log.claim(&mut audit, &what, by, index, subject.as_ref());
         }
     }
     for (what, subject) in store::key_events(conn)? {
-        log.claim_subject(&mut audit, &what, EntryKind::KeyEvent, &subject);
+        log.claim_subject(&mut audit, &what, Claimant::KeyEvent, &subject);
     }
     ledger(conn, &mut audit, &mut log)?;
-    for index in &log.unclaimed {
+    for index in log.unclaimed() {
         audit.faults.push(format!("entry {index} of the log commits to something that is not here any more"));
     }
-    differing(conn, &mut audit, &records)?;
+    differing(conn, &mut audit, &records, &receipts)?;
     Ok(audit)
 }
 
 impl Entries {
     /// A row that does not say where the log holds it.
-    fn claim_subject(&mut self, audit: &mut Audit, row: &str, kind: EntryKind, subject: &Sha256) {
+    fn claim_subject(&mut self, audit: &mut Audit, row: &str, by: Claimant, subject: &Sha256) {
         audit.rows += 1;
-        let index = self.unclaimed.iter().copied().find(|index| {
+        let index = self.unclaimed().find(|index| {
             self.open
                 .get(index)
-                .is_some_and(|opening| opening.entry.kind == kind && opening.subject == *subject)
+                .is_some_and(|opening| opening.entry.kind == by.kind() && opening.subject == *subject)
         });
         match index {
-            Some(index) => {
-                self.unclaimed.remove(&index);
-            }
+            Some(index) => self.claimed.entry(index).or_default().push(by),
             None => audit.faults.push(format!("{row} is not in the log as it stands")),
         }
     }
@@ -176,7 +230,7 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
     }
     for (index, tree) in batches {
         let what = format!("the batch of {} ledger entries at {index}", tree.size());
-        log.claim(audit, &what, EntryKind::Custody, index, Some(&tree.root()));
+        log.claim(audit, &what, Claimant::Batch, index, Some(&tree.root()));
     }
     for row in rows {
         let what = format!("entry {} of the ledger of visit {:?}", row.number, row.visit);
@@ -188,7 +242,7 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
             }
         };
         let (number, prev) = ends.remove(&row.visit).unwrap_or((0, None));
-        if entry.number != number || entry.prev != prev {
+        if entry.number != number || i64::try_from(number) != Ok(row.number) || entry.prev != prev {
             audit.faults.push(format!("{what} does not follow the one before it"));
         }
         ends.insert(row.visit, (entry.number + 1, Some(Sha256::of(row.entry.as_bytes()))));
@@ -197,13 +251,20 @@ fn ledger(conn: &mut Conn, audit: &mut Audit, log: &mut Entries) -> Result<()> {
 }
 
 /// Rows that people read, against the exact bytes that the log commits to.
-fn differing(conn: &mut Conn, audit: &mut Audit, records: &[store::RecordRow]) -> Result<()> {
+fn differing(
+    conn: &mut Conn,
+    audit: &mut Audit,
+    records: &[store::RecordRow],
+    receipts: &[store::ReceiptRow],
+) -> Result<()> {
     audit.faults.extend(store::differing_records(conn, records)?);
-    audit.faults.extend(store::differing_files(conn, records)?);
+    audit.faults.extend(store::differing_quarantine(records, receipts));
+    audit.faults.extend(store::differing_files(conn, records, receipts)?);
     audit.faults.extend(store::differing_determinations(conn)?);
     audit.faults.extend(store::differing_notes(conn)?);
     audit.faults.extend(store::differing_policies(conn)?);
     audit.faults.extend(store::differing_assessments(conn)?);
     audit.faults.extend(store::differing_draws(conn)?);
+    audit.faults.extend(store::differing_conclusions(conn)?);
     Ok(())
 }

@@ -42,9 +42,14 @@ pub(super) fn entries(conn: &mut Conn) -> Result<Vec<EntryRow>> {
 #[diesel(table_name = records, check_for_backend(MultiBackend))]
 pub(super) struct RecordRow {
     pub hash: Sha256,
+    pub device_id: DeviceId,
     pub seq: Option<i64>,
+    pub prev: Option<Sha256>,
+    pub keyid: String,
     pub visit_id: Option<VisitId>,
+    pub kind: String,
     pub device_at: Option<Timestamp>,
+    pub quarantine_code: Option<String>,
     pub received_at: Timestamp,
     pub log_index: i64,
     pub envelope: Vec<u8>,
@@ -78,8 +83,8 @@ pub(super) fn receipt(envelope: &str) -> Option<Receipt> {
     canonical::read(&Envelope::read(envelope.as_bytes(), RECEIPT_TYPE).ok()?.payload).ok()
 }
 
-/// What a row is called, where the log holds it, and what it must commit to; `None` where the row is older
-/// than documents are.
+/// What a row is called, where the log holds it, and what it must commit to; `None` where the row has lost it,
+/// which no version of the program ever did.
 pub(super) type Committed = (String, i64, Option<Sha256>);
 
 pub(super) fn determinations(conn: &mut Conn) -> Result<Vec<Committed>> {
@@ -160,41 +165,87 @@ pub(super) fn differing_records(conn: &mut Conn, rows: &[RecordRow]) -> Result<V
     let mut faults = Vec::new();
     for row in rows {
         let Some(record) = row.record() else { continue };
+        let set_aside = row.quarantine_code.is_some();
+        let keyid = Envelope::read(&row.envelope, RECORD_TYPE).map(|envelope| envelope.keyid);
         // A visit that is not known here stays unnamed.
         let visit = record.task.visit.filter(|visit| known.contains(visit));
         let same = row.seq == i64::try_from(record.seq).ok()
             && row.device_at == Some(record.clock.device_at)
-            && row.visit_id == visit;
+            && row.visit_id == visit
+            && row.prev == record.prev
+            && row.kind == record.act.kind()
+            && keyid.is_ok_and(|keyid| row.keyid == keyid.as_str())
+            // What was set aside may name another device than the one that handed it in.
+            && (set_aside || row.device_id == record.device);
         if !same {
-            faults
-                .push(format!("record {} stands under another number, visit or time than it says", row.hash));
+            faults.push(format!(
+                "record {} stands under another number, device, visit, kind or time than it says",
+                row.hash
+            ));
         }
     }
     Ok(faults)
 }
 
+/// Records that are set aside although their signed receipt says that they were taken in, or the other way.
+pub(super) fn differing_quarantine(rows: &[RecordRow], receipts: &[ReceiptRow]) -> Vec<String> {
+    let mut said = BTreeMap::new();
+    for row in receipts {
+        if let Some(Receipt::Record { record, quarantined, .. }) = receipt(&row.envelope) {
+            said.insert(record, quarantined);
+        }
+    }
+    let mut faults = Vec::new();
+    for row in rows {
+        match said.get(&row.hash) {
+            Some(quarantined) if *quarantined == row.quarantine_code.is_some() => {}
+            Some(true) => faults.push(format!("record {} was set aside, but stands as taken in", row.hash)),
+            Some(false) => faults.push(format!("record {} was taken in, but stands as set aside", row.hash)),
+            None => faults.push(format!("record {} has no receipt any more", row.hash)),
+        }
+    }
+    faults
+}
+
 /// Determinations and approvals whose row says other things than its document.
 pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
-    type Row = (DeterminationId, VisitId, String, String, UserId, Timestamp, Option<String>);
+    type Row = (
+        DeterminationId,
+        VisitId,
+        String,
+        String,
+        String,
+        UserId,
+        Option<DeterminationId>,
+        Timestamp,
+        Option<String>,
+    );
     let rows: Vec<Row> = determinations::table
         .select((
             determinations::id,
             determinations::visit_id,
             determinations::outcome,
+            determinations::reasons,
             determinations::reason,
             determinations::author_id,
+            determinations::replaces,
             determinations::created_at,
             determinations::document,
         ))
         .load(conn)?;
     let mut faults = Vec::new();
-    for (id, visit, outcome, reason, author, created_at, document) in rows {
-        let Some(text) = document else { continue };
+    for (id, visit, outcome, reasons, reason, author, replaces, created_at, document) in rows {
+        let Some(text) = document else {
+            faults.push(format!("determination {id} has lost its document"));
+            continue;
+        };
         let same = canonical::read(text.as_bytes()).is_ok_and(|document: DeterminationDocument| {
             document.id == id
                 && document.visit == visit
                 && document.outcome == outcome
+                && serde_json::from_str::<Vec<String>>(&reasons).is_ok_and(|said| said == document.reasons)
                 && document.reason == reason
+                && document.replaces == replaces
                 && document.author == author
                 && document.created_at == created_at
         });
@@ -211,7 +262,10 @@ pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
         ))
         .load(conn)?;
     for (id, approver, approved_at, document) in rows {
-        let Some(text) = document else { continue };
+        let Some(text) = document else {
+            faults.push(format!("the approval of {id} has lost its document"));
+            continue;
+        };
         let same = canonical::read(text.as_bytes()).is_ok_and(|document: ApprovalDocument| {
             document.determination == id
                 && document.approver == approver
@@ -222,6 +276,61 @@ pub(super) fn differing_determinations(conn: &mut Conn) -> Result<Vec<String>> {
         }
     }
     Ok(faults)
+}
+
+/// Determinations and approvals that the ledger does not tell of, and those of which it alone still tells.
+pub(super) fn differing_conclusions(conn: &mut Conn) -> Result<Vec<String>> {
+    let notes: Vec<(Option<VisitId>, String)> =
+        custody_notes::table.select((custody_notes::visit_id, custody_notes::note)).load(conn)?;
+    let mut told = BTreeSet::new();
+    for (visit, text) in notes {
+        // A note that cannot be read is told by the comparison of notes.
+        if let Ok(Note::Concluded { determination, subject, approval }) = serde_json::from_str(&text) {
+            told.insert((visit, determination, approval, Some(subject)));
+        }
+    }
+    let subject = |document: Option<String>| document.map(|text| Sha256::of(text.as_bytes()));
+    let made: Vec<(VisitId, DeterminationId, Option<String>)> = determinations::table
+        .select((determinations::visit_id, determinations::id, determinations::document))
+        .load(conn)?;
+    let approved: Vec<(VisitId, DeterminationId, Option<String>)> = determination_approvals::table
+        .inner_join(
+            determinations::table.on(determinations::id.eq(determination_approvals::determination_id)),
+        )
+        .select((determinations::visit_id, determinations::id, determination_approvals::document))
+        .load(conn)?;
+    let rows = made.into_iter().map(|row| (false, row)).chain(approved.into_iter().map(|row| (true, row)));
+    let mut faults = Vec::new();
+    for (approval, (visit, id, document)) in rows {
+        let what = if approval { "the approval of" } else { "determination" };
+        if !told.remove(&(Some(visit), id.clone(), approval, subject(document))) {
+            faults.push(format!("{what} {id} is not what the ledger tells of"));
+        }
+    }
+    faults.extend(told.into_iter().map(|(_, id, approval, _)| {
+        let what = if approval { "an approval of" } else { "determination" };
+        format!("the ledger tells of {what} {id}, which is not here")
+    }));
+    Ok(faults)
+}
+
+/// Visit, device and record of a finding, and its texts.
+type FindingSays = (Option<VisitId>, Option<DeviceId>, Option<Sha256>, [String; 7]);
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = findings, check_for_backend(MultiBackend))]
+struct FindingRow {
+    id: FindingId,
+    visit_id: Option<VisitId>,
+    device_id: Option<DeviceId>,
+    record_hash: Option<Sha256>,
+    signal: String,
+    weight: String,
+    summary: String,
+    detail: String,
+    uncertainty: String,
+    explanations: String,
+    method: String,
 }
 
 /// Notes and findings that say other things than the ledger, or are in it without a row, or the other way.
@@ -236,17 +345,26 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
     let mut ledger: BTreeMap<NoteId, String> = ledger.into_iter().collect();
     let mut faults = Vec::new();
     // What a finding says, and how often it was noted.
-    let mut found: BTreeMap<[String; 5], u64> = BTreeMap::new();
-    let name = |record: Option<&Sha256>| record.map_or_else(String::new, ToString::to_string);
+    let mut found: BTreeMap<FindingSays, u64> = BTreeMap::new();
     for (id, visit, noted_at, text) in notes {
         let Ok(note) = serde_json::from_str::<Note>(&text) else {
             faults.push(format!("note {id} cannot be read"));
             continue;
         };
-        if let Note::Finding { record, signal, method, summary, weight, .. } = &note {
-            let said =
-                [name(record.as_ref()), signal.clone(), method.clone(), summary.clone(), weight.clone()];
-            *found.entry(said).or_default() += 1;
+        if let Note::Finding {
+            record,
+            device,
+            signal,
+            weight,
+            summary,
+            values,
+            uncertainty,
+            explanations,
+            method,
+        } = note.clone()
+        {
+            let texts = [signal, weight, summary, values, uncertainty, explanations, method];
+            *found.entry((visit.clone(), device, record, texts)).or_default() += 1;
         }
         let entry = ledger.remove(&id).and_then(|text| serde_json::from_str::<LedgerEntry>(&text).ok());
         match entry {
@@ -257,25 +375,19 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
         }
     }
     faults.extend(ledger.into_keys().map(|id| format!("note {id} is in the ledger but not here any more")));
-    let rows: Vec<(FindingId, Option<Sha256>, String, String, String, String)> = findings::table
-        .select((
-            findings::id,
-            findings::record_hash,
-            findings::signal,
-            findings::method,
-            findings::summary,
-            findings::weight,
-        ))
-        .load(conn)?;
-    for (id, record, signal, method, summary, weight) in rows {
-        let said = [name(record.as_ref()), signal.clone(), method, summary, weight];
-        match found.get_mut(&said) {
+    let rows: Vec<FindingRow> =
+        findings::table.order(findings::id).select(FindingRow::as_select()).load(conn)?;
+    for row in rows {
+        let (id, signal) = (row.id, row.signal.clone());
+        let texts =
+            [row.signal, row.weight, row.summary, row.detail, row.uncertainty, row.explanations, row.method];
+        match found.get_mut(&(row.visit_id, row.device_id, row.record_hash, texts)) {
             Some(count) if *count > 0 => *count -= 1,
             _ => faults
                 .push(format!("finding {id} ({signal}) was never noted, or says other things than its note")),
         }
     }
-    for ([_, signal, ..], count) in found {
+    for ((_, _, _, [signal, ..]), count) in found {
         if count > 0 {
             faults.push(format!("a finding {signal} was noted but is not here any more"));
         }
@@ -283,8 +395,28 @@ pub(super) fn differing_notes(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Files whose row says other things than the record that names them.
-pub(super) fn differing_files(conn: &mut Conn, rows: &[RecordRow]) -> Result<Vec<String>> {
+/// Files whose row says other things than the record that names them, or than their signed receipt.
+pub(super) fn differing_files(
+    conn: &mut Conn,
+    rows: &[RecordRow],
+    receipts: &[ReceiptRow],
+) -> Result<Vec<String>> {
+    let mut receipted: BTreeSet<&Sha256> =
+        receipts.iter().filter(|row| row.kind == "file").map(|row| &row.record).collect();
+    let mut faults = Vec::new();
+    let states: Vec<(Sha256, String)> =
+        evidence_files::table.select((evidence_files::record_hash, evidence_files::state)).load(conn)?;
+    for (record, state) in &states {
+        match (receipted.remove(record), state == "stored") {
+            (true, false) => {
+                faults.push(format!("the file of record {record} has a receipt, but stands as {state}"));
+            }
+            (false, true) => faults.push(format!("the file of record {record} is stored without a receipt")),
+            _ => {}
+        }
+    }
+    faults
+        .extend(receipted.into_iter().map(|record| format!("the receipted file of record {record} is gone")));
     let files: Vec<(Sha256, Sha256, Sha256, i64)> = evidence_files::table
         .select((
             evidence_files::record_hash,
@@ -295,7 +427,6 @@ pub(super) fn differing_files(conn: &mut Conn, rows: &[RecordRow]) -> Result<Vec
         .load(conn)?;
     let mut files: BTreeMap<Sha256, (Sha256, Sha256, i64)> =
         files.into_iter().map(|(record, sha256, sealed, size)| (record, (sha256, sealed, size))).collect();
-    let mut faults = Vec::new();
     for row in rows {
         let Some(record) = row.record() else { continue };
         let (Some(facts), Some((sha256, sealed, size))) = (record.act.file(), files.remove(&row.hash)) else {

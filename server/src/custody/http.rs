@@ -11,7 +11,7 @@ use endcheck_protocol::ledger::LedgerEntry;
 use super::{CustodyAct, Deed, looked};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::resource::resource;
 
 #[derive(OpenApi)]
@@ -37,7 +37,12 @@ async fn of_visit(app: Data<App>, actor: Actor, id: Path<VisitId>) -> Result<Jso
     actor.require(Permission::ReadVisits)?;
     let app = app.into_inner();
     let visit = id.clone();
-    let lines = app.read(move |conn| super::ledger(conn, &visit, u64::MAX)).await?;
+    let lines = app
+        .read(move |conn| match super::is_visit(conn, &visit)? {
+            true => super::ledger(conn, &visit, u64::MAX),
+            false => Err(Error::not_found("visit")),
+        })
+        .await?;
     let deed = Deed { act: CustodyAct::Viewed, visit: Some(&id), subject: None, why: "the ledger" };
     looked(&app, &actor, deed).await?;
     Ok(Json(Custody { entries: lines.into_iter().map(|line| line.entry).collect() }))

@@ -171,6 +171,11 @@ fn next(conn: &mut Conn, visit: Option<&VisitId>) -> Result<(u64, Option<Sha256>
     })
 }
 
+/// Whether there is such a visit: of another nothing can be noted.
+fn is_visit(conn: &mut Conn, visit: &VisitId) -> Result<bool> {
+    store::is_visit(conn, visit)
+}
+
 /// The visit's ledger as far as the log's first `log_size` entries commit to it.
 ///
 /// # Errors

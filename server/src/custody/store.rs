@@ -5,7 +5,7 @@ use endcheck_protocol::ids::{NoteId, VisitId};
 use endcheck_protocol::ledger::LedgerEntry;
 use endcheck_protocol::time::Timestamp;
 
-use crate::db::schema::{custody_ledger, custody_notes, custody_pending};
+use crate::db::schema::{custody_ledger, custody_notes, custody_pending, visits};
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::Result;
 
@@ -34,6 +34,11 @@ pub(super) fn insert_note(
         diesel::insert_into(custody_pending::table).values(custody_pending::note_id.eq(id)).execute(conn)?;
     }
     Ok(())
+}
+
+pub(super) fn is_visit(conn: &mut Conn, visit: &VisitId) -> Result<bool> {
+    let found: Option<VisitId> = visits::table.find(visit).select(visits::id).first(conn).optional()?;
+    Ok(found.is_some())
 }
 
 pub(super) fn is_noted(conn: &mut Conn, key: &str) -> Result<bool> {

@@ -858,6 +858,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     serial_rules,
     serial_states,
     custody_notes,
+    derived_files,
     custody_pending,
     users,
     login_attempts,

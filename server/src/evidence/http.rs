@@ -121,7 +121,7 @@ async fn head(
                 })
                 .collect(),
             uploads,
-            log: log::state(conn, &shared.keys.log, known.log_size.unwrap_or(0), 0)?.1,
+            log: log::state(conn, &shared.keys.log, &shared.witnesses, known.log_size.unwrap_or(0), 0)?.1,
         })
     })
     .await
@@ -236,7 +236,8 @@ async fn receipts(
         let found = store::receipts(conn, &device, from, RECEIPT_PAGE)?;
         let indexes: Vec<u64> = found.iter().map(|(index, _)| u64::try_from(*index).unwrap_or(0)).collect();
         let covers = indexes.last().map_or(0, |index| index + 1);
-        let (size, log) = log::state(conn, &shared.keys.log, query.log_size.unwrap_or(0), covers)?;
+        let (size, log) =
+            log::state(conn, &shared.keys.log, &shared.witnesses, query.log_size.unwrap_or(0), covers)?;
         let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
         Ok(Json(ReceiptPage {
             cursor: found.last().map_or(from, |(index, _)| index + 1),
@@ -284,7 +285,7 @@ async fn proof(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<HttpR
     let proof = app
         .read(move |conn| {
             let stored = store::record(conn, &hash)?;
-            log::proof(conn, &shared.keys.log, stored.log_index)
+            log::proof(conn, &shared.keys.log, &shared.witnesses, stored.log_index)
         })
         .await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(proof.text()))

@@ -31,7 +31,7 @@ pub use http::{ApiDoc, RECORDS_PATH, routes};
 pub use integrity::{Fault, count_named, is_named, named_files, note_fault};
 pub use observe::TravelLimits;
 pub use pictures::Pictures;
-pub use redact::{DerivedFile, derived_of};
+pub use redact::{DerivedFile, derived_of, redacted_bytes};
 pub use settle::{completed, sweep};
 pub use store::{FileState, StoredEnvelope, StoredFile, StoredReceipt, StoredRecord};
 

@@ -1,6 +1,8 @@
 //! Redactions: files that somebody made from an original to hide parts of it. They stand beside it and
 //! name it; the original stays as it is.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
@@ -18,7 +20,7 @@ use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body;
 use crate::custody::{self, CustodyAct, Deed};
-use crate::db::schema::derived_files;
+use crate::db::schema::{derived_files, evidence_files};
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
@@ -88,6 +90,9 @@ pub(super) async fn derive(
     if bytes.is_empty() || sha256 == parent.sha256 {
         return Err(Error::invalid_field("body", "it is empty, or the original itself"));
     }
+    if !looks_like(mime, &bytes) {
+        return Err(Error::invalid_field("body", format!("it does not begin as {mime} does")));
+    }
     if parent.state != FileState::Stored {
         return Err(Error::conflict("file-not-stored", "The original is not here (yet): see the visit."));
     }
@@ -116,6 +121,17 @@ pub(super) async fn derive(
         })
         .await?;
     Ok(HttpResponse::Created().json(stored))
+}
+
+/// Whether the bytes begin as that type does: what people open must be what it says.
+fn looks_like(mime: &str, bytes: &[u8]) -> bool {
+    match mime {
+        "image/jpeg" => bytes.starts_with(&[0xff, 0xd8, 0xff]),
+        "image/png" => bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
+        "image/webp" => bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice()),
+        "application/pdf" => bytes.starts_with(b"%PDF-"),
+        _ => false,
+    }
 }
 
 struct Kept<'a> {
@@ -170,4 +186,18 @@ pub fn derived_of(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<Deri
         .order(derived_files::log_index)
         .select(DerivedFile::as_select())
         .load(conn)?)
+}
+
+/// The hashes of all originals of which a redacted file was made before position `end` of the log, whichever
+/// records name them.
+///
+/// # Errors
+/// When the database fails.
+pub fn redacted_bytes(conn: &mut Conn, end: i64) -> Result<BTreeSet<Sha256>> {
+    let redacted: Vec<Sha256> = derived_files::table
+        .inner_join(evidence_files::table.on(evidence_files::record_hash.eq(derived_files::parent_record)))
+        .filter(derived_files::log_index.lt(end))
+        .select(evidence_files::sha256)
+        .load(conn)?;
+    Ok(redacted.into_iter().collect())
 }

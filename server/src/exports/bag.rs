@@ -7,6 +7,7 @@ use endcheck_protocol::bag;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256 as Hasher};
 use tokio::runtime::Handle;
 
 use crate::files::Files;
@@ -78,9 +79,10 @@ impl Bag {
         Self { name, files, modified_at, sha256 }
     }
 
-    /// Adds the proof that the log holds the bag's hash.
-    pub(super) fn proved(mut self, proof: String) -> Self {
+    /// Adds the proof that the log holds the bag's hash, and that this log continues the one in the bag.
+    pub(super) fn proved(mut self, proof: String, continues: Vec<u8>) -> Self {
         self.files.push(BagFile::of(bag::PROOF, proof));
+        self.files.push(BagFile::of(bag::CONTINUES, continues));
         self
     }
 
@@ -109,11 +111,16 @@ impl Bag {
                             file.sha256
                         )));
                     }
-                    archive.append_data(
-                        &mut header,
-                        path,
-                        Stored { stream, rest: bytes::Bytes::new(), runtime },
-                    )?;
+                    let mut stored =
+                        Stored { stream, rest: bytes::Bytes::new(), runtime, hasher: Hasher::default() };
+                    archive.append_data(&mut header, path, &mut stored)?;
+                    // A damaged disk must not make a bag that fails in court.
+                    if Sha256::from_hasher(stored.hasher) != file.sha256 {
+                        return Err(io::Error::other(format!(
+                            "{} has other bytes in the store than its name says: restore it from a backup",
+                            file.sha256
+                        )));
+                    }
                 }
             }
         }
@@ -126,6 +133,7 @@ struct Stored<'a> {
     stream: futures_util::stream::BoxStream<'static, object_store::Result<bytes::Bytes>>,
     rest: bytes::Bytes,
     runtime: &'a Handle,
+    hasher: Hasher,
 }
 
 impl Read for Stored<'_> {
@@ -138,6 +146,7 @@ impl Read for Stored<'_> {
         }
         let count = self.rest.len().min(buffer.len());
         let piece = self.rest.split_to(count);
+        self.hasher.update(&piece);
         for (to, from) in buffer.iter_mut().zip(piece.iter()) {
             *to = *from;
         }

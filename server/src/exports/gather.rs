@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use endcheck_protocol::bag::{self as format, AnchorProof, Bundle, Derived, Original, safe_name};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE, public_key_to_base64};
-use endcheck_protocol::ids::DeviceId;
+use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::ledger::{LedgerLine, Note};
 use endcheck_protocol::record::{Anchor, Record};
 use endcheck_protocol::time::Timestamp;
-use endcheck_protocol::tlog::LogEntry;
+use endcheck_protocol::tlog::{EntryKind, LogEntry};
 use endcheck_protocol::visit::Visit;
 use endcheck_protocol::{canonical, selftest};
 use serde::Serialize;
@@ -54,21 +54,18 @@ pub(super) fn bag(
             payload.proved(receipt.log_index, format!("data/proofs/{name}.tlog-proof"));
         }
     }
-    devices(conn, &envelopes, &mut payload)?;
-    for concluded in reviews::documents(conn, &visit.id)?.into_iter().filter(|one| one.log_index < end) {
-        let Some(document) = concluded.document else { continue };
-        let kind = if concluded.approval { "approval" } else { "determination" };
-        let name = format!("{}.{kind}", concluded.determination);
-        payload.add(format!("data/determinations/{name}.json"), document);
-        payload.proved(concluded.log_index, format!("data/proofs/{name}.tlog-proof"));
-    }
+    devices(conn, &envelopes, end, &mut payload)?;
     let ledger = custody::ledger(conn, &visit.id, log_size)?;
+    conclusions(conn, &visit.id, end, &ledger, &mut payload)?;
     for index in ledger.iter().map(|line| line.batch.log_index).collect::<BTreeSet<u64>>() {
         let path = format!("data/proofs/custody-{index}.tlog-proof");
         payload.proved(i64::try_from(index).unwrap_or(i64::MAX), path);
     }
     payload.add(format::LEDGER, ledger_lines(&ledger)?);
-    payload.add("data/findings.json", pretty(&findings(&ledger))?);
+    payload.add(
+        "data/findings.json",
+        pretty(&ledger.iter().filter_map(|line| format::finding(&line.entry)).collect::<Vec<_>>())?,
+    );
     payload.add("data/log/policy", log::policy_text(app));
     payload.add("data/log/checkpoint", log::checkpoint_at(conn, &app.keys.log, log_size)?);
     payload.add(format::ANCHORS, pretty(&anchors(conn, &envelopes, log_size)?)?);
@@ -79,12 +76,14 @@ pub(super) fn bag(
     }
     let derived = evidence::derived_of(conn, &visit.id, end)?;
     let files = evidence::files_until(conn, &visit.id, end)?;
+    // By their bytes, not by record: several records may name the same photo, in other visits, too.
+    let withheld = if redacted { evidence::redacted_bytes(conn, end)? } else { BTreeSet::new() };
     let bundle = Bundle {
         schema: format::SCHEMA.to_owned(),
         org: app.config.org.clone(),
         visit: visit.id.clone(),
         log_size,
-        originals: payload.originals(&files, &derived, redacted),
+        originals: payload.originals(&files, &withheld, &derived),
         derived: payload.derived(&derived),
     };
     payload.add(format::INDEX, pretty(&bundle)?);
@@ -127,42 +126,60 @@ fn ledger_lines(ledger: &[LedgerLine]) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The findings for reading; what proves them is the ledger, by number.
-fn findings(ledger: &[LedgerLine]) -> Vec<serde_json::Value> {
-    ledger
-        .iter()
-        .filter_map(|line| match &line.entry.note {
-            Note::Finding {
-                record,
-                device,
-                signal,
-                weight,
-                summary,
-                values,
-                uncertainty,
-                explanations,
-                method,
-            } => Some(json!({
-                "number": line.entry.number, "noted_at": line.entry.noted_at, "record": record,
-                "device": device, "signal": signal, "weight": weight, "summary": summary,
-                "values": serde_json::from_str::<serde_json::Value>(values).unwrap_or_default(),
-                "uncertainty": uncertainty, "innocent_explanations": explanations, "method": method,
-            })),
-            Note::Custody { .. } => None,
+/// Determinations and approvals, each with its proof. One that the log holds already, but the ledger only in a
+/// later batch, is of the state after this one.
+fn conclusions(
+    conn: &mut Conn,
+    visit: &VisitId,
+    end: i64,
+    ledger: &[LedgerLine],
+    payload: &mut Payload,
+) -> Result<()> {
+    let told = |ledger: &[LedgerLine], one: &reviews::Concluded| {
+        ledger.iter().any(|line| {
+            matches!(&line.entry.note, Note::Concluded { determination, approval, .. }
+                if *determination == one.determination && *approval == one.approval)
         })
-        .collect()
+    };
+    for concluded in reviews::documents(conn, visit)?.into_iter().filter(|one| one.log_index < end) {
+        if !told(ledger, &concluded) && told(&custody::ledger(conn, visit, u64::MAX)?, &concluded) {
+            continue;
+        }
+        let kind = if concluded.approval { "approval" } else { "determination" };
+        let name = format!("{}.{kind}", concluded.determination);
+        let document = concluded.document.ok_or_else(|| {
+            Error::Internal(anyhow::anyhow!(
+                "the document of the {kind} {} is gone from the database: run `endcheck-server verify`",
+                concluded.determination
+            ))
+        })?;
+        payload.add(format!("data/determinations/{name}.json"), document);
+        payload.proved(concluded.log_index, format!("data/proofs/{name}.tlog-proof"));
+    }
+    Ok(())
 }
 
-/// Certificates of the devices, and those of their public keys that signed something here.
-fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], payload: &mut Payload) -> Result<()> {
+/// Certificates of the devices and what revokes them, each with its proof; and those of their public keys that signed something here.
+fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], end: i64, payload: &mut Payload) -> Result<()> {
     let mut used: BTreeMap<&DeviceId, BTreeSet<&str>> = BTreeMap::new();
     for stored in envelopes {
         used.entry(&stored.device_id).or_default().insert(stored.keyid.as_str());
     }
     for (device, keyids) in used {
-        for certificate in accounts::papers(conn, device)?.certificates {
-            let hash = Sha256::of(certificate.certificate.as_bytes());
-            payload.add(format!("data/certificates/{hash}.dsse.json"), certificate.certificate);
+        let papers = accounts::papers(conn, device)?;
+        let certificates = papers.certificates.into_iter().map(|one| (one.certificate, "dsse"));
+        for (text, form) in certificates.chain(papers.revocation.map(|text| (text, "revocation"))) {
+            let hash = Sha256::of(text.as_bytes());
+            let Some(index) = log::find(conn, EntryKind::KeyEvent, &hash)? else {
+                let lost =
+                    format!("the log does not hold the key event {hash}: run `endcheck-server verify`");
+                return Err(Error::Internal(anyhow::anyhow!(lost)));
+            };
+            // What was certified later is of a later state.
+            if index < end {
+                payload.add(format!("data/certificates/{hash}.{form}.json"), text);
+                payload.proved(index, format!("data/proofs/{hash}.key-event.tlog-proof"));
+            }
         }
         let enrolled = accounts::enrolled_device(conn, device)?;
         let keys: Vec<String> = keyids
@@ -243,7 +260,12 @@ impl Payload {
         });
     }
 
-    fn originals(&mut self, files: &[StoredFile], derived: &[DerivedFile], redacted: bool) -> Vec<Original> {
+    fn originals(
+        &mut self,
+        files: &[StoredFile],
+        withheld: &BTreeSet<Sha256>,
+        derived: &[DerivedFile],
+    ) -> Vec<Original> {
         let mut paths: BTreeMap<&Sha256, String> = BTreeMap::new();
         let mut originals = Vec::new();
         for file in files {
@@ -252,8 +274,13 @@ impl Payload {
                 FileState::Unreadable => {
                     Some(format!("it does not open: {}", file.problem.as_deref().unwrap_or("unknown")))
                 }
-                FileState::Stored if redacted && derived.iter().any(|one| one.parent == file.record) => {
-                    Some("a redacted file stands in its place".to_owned())
+                FileState::Stored if withheld.contains(&file.sha256) => {
+                    let here = files.iter().any(|same| {
+                        same.sha256 == file.sha256 && derived.iter().any(|one| one.parent == same.record)
+                    });
+                    let why =
+                        if here { "a redacted file stands in its place" } else { format::WITHHELD_ELSEWHERE };
+                    Some(why.to_owned())
                 }
                 FileState::Stored => None,
             };
@@ -282,10 +309,10 @@ impl Payload {
             .map(|one| {
                 let name = short(&one.sha256);
                 let path = format!("data/derived/{name}-{}", safe_name(&one.name));
-                if written.insert(&one.sha256) {
+                if written.insert(path.clone()) {
                     self.stored(&path, &one.sha256, one.size_bytes);
                 }
-                self.proved(one.log_index, format!("data/proofs/{name}.derived.tlog-proof"));
+                self.proved(one.log_index, format!("data/proofs/{}-{name}.derived.tlog-proof", one.parent));
                 Derived { record: one.parent.clone(), sha256: one.sha256.clone(), path, why: one.why.clone() }
             })
             .collect()

@@ -34,11 +34,14 @@ pub fn routes(config: &mut ServiceConfig) {
 const BAG_HEADER: &str = "endcheck-bag-sha256";
 /// How many entries of the log the bag shows: the `as_of` that gives the same bag again.
 const LOG_SIZE_HEADER: &str = "endcheck-log-size";
+/// Why the bag will not pass under the published policy; only where that is so.
+const WARNING_HEADER: &str = "endcheck-warning";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// Why it is exported; goes into the ledger.
+    #[serde(default)]
     why: String,
     /// What the first so many entries of the log commit to; by default everything until now.
     as_of: Option<u64>,
@@ -68,13 +71,14 @@ async fn bundle(
         return Err(Error::not_found("visit"));
     }
     let wanted = wanted.into_inner();
-    let recipients = wanted.recipient.as_deref().unwrap_or_default();
+    // An empty name is no recipient: who asked for sealing must not get an open archive.
+    let recipients = wanted.recipient.iter().flat_map(|some| some.split(',')).map(str::to_owned).collect();
     let command = ExportVisit {
         visit: id.into_inner(),
         why: wanted.why,
         as_of: wanted.as_of,
         redacted: wanted.redacted,
-        recipients: recipients.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect(),
+        recipients,
     };
     let now = app.clock.now();
     let shared = Arc::clone(&app);
@@ -89,6 +93,9 @@ async fn bundle(
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", prepared.file_name())))
         .insert_header((BAG_HEADER, prepared.sha256.as_str()))
         .insert_header((LOG_SIZE_HEADER, prepared.log_size));
+    if let Some(uncosigned) = prepared.uncosigned {
+        response.insert_header((WARNING_HEADER, uncosigned.to_string()));
+    }
     Ok(response.streaming(streamed(app, prepared)))
 }
 

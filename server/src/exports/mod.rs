@@ -11,7 +11,10 @@ mod store;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
+use endcheck_protocol::bag::Continues;
+use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{ExportId, VisitId};
 use endcheck_protocol::time::Timestamp;
@@ -56,6 +59,8 @@ pub struct Prepared {
     /// Names the bag: the hash of its tag manifest, which the log holds.
     pub sha256: Sha256,
     pub log_size: u64,
+    /// Why the bag will not pass under the published policy, where too few witnesses answered.
+    pub uncosigned: Option<log::Uncosigned>,
 }
 
 impl Prepared {
@@ -109,6 +114,14 @@ pub fn prepare(
     let why = reason::require(command.why.clone())?;
     let visit = visits::get(conn, &command.visit, now)?;
     let recipients = recipients(&command.recipients)?;
+    if let Some(wanted) = command.as_of {
+        // Before anything is noted: what is refused was not exported.
+        let log_size = log::head(conn)?.size;
+        if !(1..=log_size).contains(&wanted) {
+            let reason = format!("the log has {log_size} entries, so there is no state of {wanted}");
+            return Err(Error::invalid_field("as_of", reason));
+        }
+    }
     let log_size = conn.write(|conn| {
         let act = CustodyAct::Exported;
         let why = whereto(&why, command);
@@ -121,13 +134,10 @@ pub fn prepare(
         Ok(log::head(conn)?.size)
     })?;
     let log_size = match command.as_of {
-        None => log::await_cosigned(conn, &app.witnesses, log_size)?,
-        Some(wanted) if (1..=log_size).contains(&wanted) => wanted,
-        Some(wanted) => {
-            let reason = format!("the log has {log_size} entries, so there is no state of {wanted}");
-            return Err(Error::invalid_field("as_of", reason));
-        }
+        None => log::await_cosigned(conn, &app.witnesses, log_size, log::COSIGNING_WAIT)?,
+        Some(wanted) => wanted,
     };
+    let mut uncosigned = log::uncosigned(conn, &app.witnesses, log_size)?;
     let bag = gather::bag(conn, app, &visit, log_size, command.redacted, now)?;
     let sha256 = bag.sha256.clone();
     let by = match exporter {
@@ -158,10 +168,15 @@ pub fn prepare(
         )?;
         Ok(logged)
     })?;
-    let size = log::await_cosigned(conn, &app.witnesses, u64::try_from(index).unwrap_or(0) + 1)?;
+    // Who did not answer the first time is not waited for again.
+    let wait = if uncosigned.is_some() { Duration::ZERO } else { log::COSIGNING_WAIT };
+    let size = log::await_cosigned(conn, &app.witnesses, u64::try_from(index).unwrap_or(0) + 1, wait)?;
+    uncosigned = uncosigned.or(log::uncosigned(conn, &app.witnesses, size)?);
     let proof = log::proofs_at(conn, &app.keys.log, &[index], size)?.pop();
     let proof = proof.ok_or_else(|| Error::Internal(anyhow::anyhow!("the export has no proof")))?;
-    Ok(Prepared { bag: bag.proved(proof.text()), recipients, sha256, log_size })
+    let consistency = log::consistency(conn, log_size, size)?;
+    let continues = canonical::write(&Continues { consistency }).map_err(|e| Error::Internal(e.into()))?;
+    Ok(Prepared { bag: bag.proved(proof.text(), continues), recipients, sha256, log_size, uncosigned })
 }
 
 fn whereto(why: &str, command: &ExportVisit) -> String {

@@ -121,11 +121,12 @@ fn cosigned(conn: &mut Conn, signer: &LogSigner, Anchor { size, root }: &Anchor)
     Ok(Checkpoint::signed(*size, root.clone(), signer) + &lines)
 }
 
-/// The newest cosigned state of at least `covers` entries; the present one where there is none.
-fn best(conn: &mut Conn, covers: u64) -> Result<Anchor> {
+/// The state of at least `covers` entries that most witnesses cosigned, of these the newest; the present one
+/// where there is none.
+fn best(conn: &mut Conn, witnesses: &Witnesses, covers: u64) -> Result<Anchor> {
     let head = head(conn)?;
-    match witnesses::best_size(conn, covers, head.size)? {
-        Some(size) => Ok(Anchor { size, root: root_at(conn, size)? }),
+    match witnesses::best_size(conn, witnesses, covers, head.size)? {
+        Some((size, _)) => Ok(Anchor { size, root: root_at(conn, size)? }),
         None => Ok(head),
     }
 }
@@ -135,8 +136,14 @@ fn best(conn: &mut Conn, covers: u64) -> Result<Anchor> {
 ///
 /// # Errors
 /// When the database fails.
-pub fn state(conn: &mut Conn, signer: &LogSigner, known: u64, covers: u64) -> Result<(u64, LogState)> {
-    let best = best(conn, known.max(covers))?;
+pub fn state(
+    conn: &mut Conn,
+    signer: &LogSigner,
+    witnesses: &Witnesses,
+    known: u64,
+    covers: u64,
+) -> Result<(u64, LogState)> {
+    let best = best(conn, witnesses, known.max(covers))?;
     let consistency = if known <= best.size { consistency(conn, known, best.size)? } else { Vec::new() };
     Ok((best.size, LogState { checkpoint: cosigned(conn, signer, &best)?, consistency }))
 }
@@ -163,13 +170,13 @@ pub fn growth(conn: &mut Conn, from: u64, to: u64) -> Result<Option<LogGrowth>> 
 ///
 /// # Errors
 /// When there is no such entry or the database fails.
-pub fn proof(conn: &mut Conn, signer: &LogSigner, index: i64) -> Result<TlogProof> {
+pub fn proof(conn: &mut Conn, signer: &LogSigner, witnesses: &Witnesses, index: i64) -> Result<TlogProof> {
     let (entry, salt, subject) = store::opening(conn, index)?;
     let entry = LogEntry::read(&entry).map_err(|e| Error::Internal(e.into()))?;
     let opening = Opening { entry, salt, subject };
     let extra = endcheck_protocol::canonical::write(&opening).map_err(|e| Error::Internal(e.into()))?;
     let index = u64::try_from(index).unwrap_or(0);
-    let best = best(conn, index + 1)?;
+    let best = best(conn, witnesses, index + 1)?;
     let hashes = prove(conn, &[index], best.size)?.pop().unwrap_or_default();
     let checkpoint = cosigned(conn, signer, &best)?;
     Ok(TlogProof { extra: Some(extra), index, hashes, checkpoint })
@@ -204,22 +211,65 @@ pub fn checkpoint_at(conn: &mut Conn, signer: &LogSigner, size: u64) -> Result<S
     cosigned(conn, signer, &Anchor { size, root })
 }
 
-/// The size of a checkpoint over at least `least` entries that witnesses cosigned, as soon as there is one;
-/// without witnesses, or when none answers in time, `least` itself. Blocks.
+/// Fewer witnesses cosigned a state of the log than the published policy asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uncosigned {
+    pub have: usize,
+    pub of: usize,
+    pub asked: usize,
+    /// A later state that enough cosigned.
+    pub later: Option<u64>,
+}
+
+impl std::fmt::Display for Uncosigned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { have, of, asked, later } = self;
+        write!(
+            f,
+            "only {have} of {of} witnesses cosigned this state of the log and the policy asks for {asked}: \
+             verification with the policy will fail; "
+        )?;
+        match later {
+            Some(size) => write!(f, "export again with --as-of {size}, which enough of them cosigned"),
+            None => write!(f, "export again once they answer: GET /api/v1/log/witnesses shows how they fare"),
+        }
+    }
+}
+
+/// What stands against showing the state of `size` entries.
 ///
 /// # Errors
 /// When the database fails.
-pub fn await_cosigned(conn: &mut Conn, witnesses: &Witnesses, least: u64) -> Result<u64> {
+pub fn uncosigned(conn: &mut Conn, witnesses: &Witnesses, size: u64) -> Result<Option<Uncosigned>> {
+    let asked = witnesses.quorum();
+    let have = witnesses::best_size(conn, witnesses, size, size)?.map_or(0, |(_, have)| have);
+    if have >= asked {
+        return Ok(None);
+    }
+    let newest = head(conn)?.size;
+    let later = witnesses::best_size(conn, witnesses, size, newest)?;
+    let later = later.filter(|(_, cosignatures)| *cosignatures >= asked).map(|(size, _)| size);
+    Ok(Some(Uncosigned { have, of: witnesses.count(), asked, later }))
+}
+
+/// The size of a checkpoint over at least `least` entries that as many witnesses cosigned as the published policy
+/// asks for, as soon as there is one. Without witnesses `least` itself; when too few answer in time, the size that
+/// most of them cosigned, else `least`. Blocks.
+///
+/// # Errors
+/// When the database fails.
+pub fn await_cosigned(conn: &mut Conn, witnesses: &Witnesses, least: u64, wait: Duration) -> Result<u64> {
     if witnesses.is_none() {
         return Ok(least);
     }
     let begun = Instant::now();
     loop {
         let newest = head(conn)?.size;
-        match witnesses::best_size(conn, least, newest)? {
-            Some(size) => return Ok(size),
-            None if begun.elapsed() > COSIGNING_WAIT => return Ok(least),
-            None => std::thread::sleep(COSIGNING_WAIT / 100),
+        let best = witnesses::best_size(conn, witnesses, least, newest)?;
+        match best {
+            Some((size, cosignatures)) if cosignatures >= witnesses.quorum() => return Ok(size),
+            _ if begun.elapsed() >= wait => return Ok(best.map_or(least, |(size, _)| size)),
+            _ => std::thread::sleep(COSIGNING_WAIT / 100),
         }
     }
 }
@@ -234,12 +284,12 @@ pub fn told(conn: &mut Conn, witnesses: &Witnesses) -> Result<String> {
     if witnesses.is_none() {
         return Ok(format!("{size} entries, root {root}…; nobody is asked to cosign"));
     }
-    let cosigned = witnesses::best_size(conn, 0, size)?.unwrap_or(0);
-    Ok(format!("{size} entries, root {root}…; cosigned up to {cosigned}"))
+    let (cosigned, by) = witnesses::best_size(conn, witnesses, 0, size)?.unwrap_or_default();
+    Ok(format!("{size} entries, root {root}…; cosigned up to {cosigned} by {by} of those asked"))
 }
 
 /// How long an export waits for the witnesses.
-const COSIGNING_WAIT: Duration = Duration::from_secs(10);
+pub const COSIGNING_WAIT: Duration = Duration::from_secs(10);
 
 /// The entry at `index`, as its bytes, which anybody may see.
 ///
@@ -247,6 +297,14 @@ const COSIGNING_WAIT: Duration = Duration::from_secs(10);
 /// When there is none or the database fails.
 pub fn entry(conn: &mut Conn, index: u64) -> Result<Vec<u8>> {
     Ok(store::opening(conn, i64::try_from(index).unwrap_or(i64::MAX))?.0)
+}
+
+/// Where the log holds an entry of that kind about `subject`; the first of several.
+///
+/// # Errors
+/// When the database fails.
+pub fn find(conn: &mut Conn, kind: EntryKind, subject: &Sha256) -> Result<Option<i64>> {
+    store::find(conn, kind.as_str(), subject)
 }
 
 /// Fills in the roots of tiles that were completed before they were stored.

@@ -106,6 +106,16 @@ pub(super) fn insert_node(conn: &mut Conn, level: u32, position: u64, hash: &Sha
     Ok(())
 }
 
+/// The first entry of that kind about `subject`.
+pub(super) fn find(conn: &mut Conn, kind: &str, subject: &Sha256) -> Result<Option<i64>> {
+    Ok(log_entries::table
+        .filter(log_entries::subject.eq(subject).and(log_entries::kind.eq(kind)))
+        .order(log_entries::idx)
+        .select(log_entries::idx)
+        .first(conn)
+        .optional()?)
+}
+
 /// An entry's bytes, its salt and what it commits to.
 pub(super) fn opening(conn: &mut Conn, index: i64) -> Result<(Vec<u8>, String, Sha256)> {
     Ok(log_entries::table

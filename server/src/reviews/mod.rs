@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 use crate::accounts::{Actor, Permission};
 use crate::checks;
+use crate::custody::{self, Note};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::evidence;
@@ -176,6 +177,12 @@ pub fn determine(
     if command.replaces.is_none() {
         remember(conn, &id, &visit, command.outcome, now)?;
     }
+    tell_ledger(
+        conn,
+        visit_id,
+        Note::Concluded { determination: id.clone(), subject, approval: false },
+        now,
+    )?;
     find(conn, &id)
 }
 
@@ -239,7 +246,16 @@ pub fn approve(
     let logged = log::append(conn, EntryKind::Determination, &subject, now)?;
     store::insert_approval(conn, id, &actor.user, logged.index, &document, now)?;
     remember(conn, id, &visit, determination.outcome, now)?;
+    let note = Note::Concluded { determination: id.clone(), subject, approval: true };
+    tell_ledger(conn, &visit.id, note, now)?;
     find(conn, id)
+}
+
+/// Notes it in the visit's ledger and commits the ledger to the log, in the same transaction: whoever takes the
+/// document away later leaves the ledger telling of it.
+fn tell_ledger(conn: &mut Conn, visit: &VisitId, note: Note, now: Timestamp) -> Result<()> {
+    custody::note(conn, Some(visit), &note, None, now)?;
+    custody::commit(conn, now).map(|_| ())
 }
 
 /// The document's bytes as text, and what the log's entry about it commits to.

@@ -112,7 +112,7 @@ pub(super) fn determinations(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Det
 pub struct Concluded {
     pub determination: DeterminationId,
     pub log_index: i64,
-    /// Absent where the row is older than documents are.
+    /// The bytes that the log commits to; absent only where somebody took them out of the row.
     pub document: Option<String>,
     pub approval: bool,
 }

@@ -16,6 +16,8 @@ use serde_json::json;
 /// Refused checkpoints that are kept at most: who holds a log's key could fill the disk.
 const MAX_REFUSED: usize = 1000;
 const EXTENSION: &str = "checkpoint";
+/// Which logs were ever cosigned, beside what was cosigned: so that a loss is noticed.
+const KNOWN: &str = "known-logs";
 
 pub(super) struct Folder {
     path: PathBuf,
@@ -60,12 +62,37 @@ impl Folder {
             );
             newest.insert(signed.checkpoint.origin.clone(), signed);
         }
+        let held: Vec<String> = newest.keys().map(|origin| file_name(origin)).collect();
+        let lost = self.known()?.into_iter().find(|name| !held.contains(name));
+        if let Some(lost) = lost {
+            anyhow::bail!(
+                "newest/{lost} is gone: this witness cosigned that log and forgot what; restore it from a backup, \
+                 or begin anew under another name and key, and never go on without it"
+            );
+        }
         Ok(newest)
+    }
+
+    /// The names of the files that must be in `newest/`: one for each log that was ever cosigned.
+    fn known(&self) -> anyhow::Result<Vec<String>> {
+        match fs::read_to_string(self.path.join(KNOWN)) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).with_context(|| format!("{KNOWN} cannot be read")),
+        }
     }
 
     /// Puts a cosigned checkpoint in the place of the one before; durable when this returns.
     pub(super) fn keep(&self, origin: &str, note: &str) -> anyhow::Result<()> {
-        write_durably(&self.path.join("newest"), &file_name(origin), note.as_bytes())
+        let name = file_name(origin);
+        write_durably(&self.path.join("newest"), &name, note.as_bytes())?;
+        // After the checkpoint: a kill in between leaves one that was never given out.
+        let mut known = self.known()?;
+        if !known.contains(&name) {
+            known.push(name);
+            write_durably(&self.path, KNOWN, known.join("\n").as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Keeps a refused checkpoint with the one held, once.

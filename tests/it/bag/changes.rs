@@ -10,7 +10,10 @@ use endcheck_protocol::bag;
 use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{self, Envelope, RECORD_TYPE, public_key_to_base64};
+use endcheck_protocol::merkle::leaf_hash;
 use endcheck_protocol::record::{Act, Record};
+use endcheck_protocol::sync::{DeviceCertificate, RecordKey};
+use endcheck_protocol::tlog::{Checkpoint, EntryKind, Opening, TlogProof};
 use serde_json::Value;
 
 use super::{Case, export, unpack, visited};
@@ -22,6 +25,9 @@ fn rounds() -> usize {
         std::env::var("ENDCHECK_DRILL_CHANGES").ok().and_then(|text| text.parse().ok());
     asked.map_or(6, |changes| (changes / 5).max(1))
 }
+
+/// What stands beside the bag and is about it: without the one the other is needed no more.
+const BESIDE: [&str; 2] = [bag::PROOF, bag::CONTINUES];
 
 /// What is only told and signed by nobody: the bag's hash in the log covers it, and nothing else does.
 const TOLD: [&str; 8] = [
@@ -134,7 +140,7 @@ fn no_change_of_a_bag_that_means_something_else_passes() {
             let whole = forger.whole[path].clone();
             let at = fastrand::usize(..whole.len());
             let bit = 1 << fastrand::u8(..8);
-            let (told, proof) = (forger.is_told(path), forger.name(path) == bag::PROOF);
+            let (told, proof) = (forger.is_told(path), BESIDE.contains(&forger.name(path).as_str()));
             forger.try_change("bits flipped", told || proof, |forger| {
                 let mut bytes = whole.clone();
                 bytes[at] ^= bit;
@@ -178,7 +184,7 @@ fn no_change_of_a_bag_that_means_something_else_passes() {
             forger.write(&ledger, &lines[..lines.len() - 1 - at.min(lines.len() - 2)].concat());
         });
         let cut = all[fastrand::usize(..all.len())].clone();
-        let told = forger.is_told(&cut) || forger.name(&cut) == bag::PROOF;
+        let told = forger.is_told(&cut) || BESIDE.contains(&forger.name(&cut).as_str());
         forger.try_change("files cut off", told, |forger| {
             let whole = &forger.whole[&cut];
             forger.write(&cut, &whole[..whole.len() / 2]);
@@ -298,10 +304,114 @@ fn deliberate(forger: &mut Forger<'_>) {
         assert!(complaints.iter().any(|one| one.starts_with(check)), "{check}: {complaints:#?}");
     }
     forger.restore();
+    of_a_dishonest_authority(forger);
     let dropped = forger.below("data/determinations/");
     forger.try_change("every determination and approval left out", false, |_| {
         for path in &dropped {
             std::fs::remove_file(path).unwrap();
         }
     });
+}
+
+/// The proof of the only entry of a log that never was, but that our log's key signed.
+fn forged_alone(forger: &Forger<'_>, kind: EntryKind, subject: &Sha256) -> String {
+    let server = &forger.case.office.server;
+    let opening = Opening::of(kind, server.clock().now(), &"ab".repeat(32), subject).unwrap();
+    let root = leaf_hash(&opening.entry.to_bytes().unwrap());
+    let checkpoint = Checkpoint::signed(1, root, &server.app().keys.log);
+    let extra = Some(canonical::write(&opening).unwrap());
+    TlogProof { extra, index: 0, hashes: Vec::new(), checkpoint }.text()
+}
+
+/// What somebody would try who holds the keys of the authority and of the log.
+fn of_a_dishonest_authority(forger: &mut Forger<'_>) {
+    let complains = |forger: &Forger<'_>, check: &str, words: &str| {
+        remake_manifests(&forger.folder);
+        let complaints = forger.case.complaints(&forger.folder);
+        let told = complaints.iter().any(|one| one.starts_with(check) && one.contains(words));
+        assert!(told, "{check}: {words}: {complaints:#?}");
+        forger.restore();
+    };
+    let server = &forger.case.office.server;
+    let keys = &server.app().keys;
+
+    // A determination that is left out with its proof; the ledger still tells of it.
+    for path in forger.whole.keys().filter(|path| path.to_string_lossy().contains(".determination.")) {
+        std::fs::remove_file(path).unwrap();
+    }
+    complains(forger, "ledger-concluded", "left out");
+
+    // Two states of one size under the log's own signature.
+    let checkpoint = std::fs::read_to_string(forger.folder.join("data/log/checkpoint")).unwrap();
+    let size: u64 = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+    let other = Checkpoint::signed(size, Sha256::of(b"another"), &keys.log);
+    let proof = forger.below("data/proofs/").remove(0);
+    let text = String::from_utf8(forger.whole[&proof].clone()).unwrap();
+    let (head, _) = text.split_once("\n\n").unwrap();
+    forger.write(&proof, format!("{head}\n\n{other}").as_bytes());
+    complains(forger, "record-in-log", "signed two different states");
+
+    // A proof that holds, but in a state of its own.
+    let record = forger.below("data/records/").remove(0);
+    let hash = Sha256::of(&forger.whole[&record]);
+    let alone = forged_alone(forger, EntryKind::Record, &hash);
+    let path = forger.folder.join(format!("data/proofs/{hash}.record.tlog-proof"));
+    assert!(forger.whole.contains_key(&path));
+    forger.write(&path, alone.as_bytes());
+    complains(forger, "one-state", "another checkpoint than the bag's");
+    forger.write(&forger.folder.join("data/proofs/again.tlog-proof"), alone.as_bytes());
+    complains(forger, "record-in-log", "holds it twice");
+    let name = Sha256::of(&std::fs::read(forger.folder.join(bag::TAG_MANIFEST)).unwrap());
+    let alone = forged_alone(forger, EntryKind::Export, &name);
+    forger.write(&forger.folder.join(bag::PROOF), alone.as_bytes());
+    let complaints = forger.case.complaints(&forger.folder);
+    assert!(complaints.iter().any(|one| one.starts_with("log-continues")), "{complaints:#?}");
+    forger.restore();
+
+    // A thing that was logged as something else.
+    let document = forger.below("data/determinations/").into_iter();
+    let document =
+        document.filter(|path| path.to_string_lossy().ends_with("determination.json")).next_back().unwrap();
+    let alone = forged_alone(forger, EntryKind::Record, &Sha256::of(&forger.whole[&document]));
+    let proof = forger.name(&document).replace("data/determinations", "data/proofs");
+    let proof = forger.folder.join(proof.replace(".json", ".tlog-proof"));
+    assert!(forger.whole.contains_key(&proof));
+    forger.write(&proof, alone.as_bytes());
+    complains(forger, "determination-in-log", "something else than a determination");
+
+    // A key of our own, certified afterwards.
+    let certificate = forger.below("data/certificates/");
+    let certificate =
+        certificate.into_iter().find(|path| path.to_string_lossy().ends_with("dsse.json")).unwrap();
+    let payload = Envelope::read(&forger.whole[&certificate], envelope::CERTIFICATE_TYPE).unwrap().payload;
+    let honest: DeviceCertificate = canonical::read(&payload).unwrap();
+    let key = SigningKey::from_bytes(&[5; 32]);
+    let (note, mut content) = record_of(forger, |act| matches!(act, Act::Note { .. }));
+    content.act = Act::Note { text: "The gate was closed.".to_owned() };
+    let day = content.clock.device_at.day();
+    let forge = |forger: &Forger<'_>, change: &dyn Fn(&mut DeviceCertificate)| {
+        let mut forged = honest.clone();
+        forged.record_keys = vec![RecordKey {
+            fingerprint: envelope::fingerprint(&key.verifying_key()),
+            first_day: day,
+            last_day: day,
+        }];
+        change(&mut forged);
+        let forged = envelope::sign(envelope::CERTIFICATE_TYPE, &forged, &keys.authority).unwrap();
+        let folder = forger.folder.join("data/certificates");
+        forger.write(&folder.join("forged.dsse.json"), &forged);
+        let public = serde_json::json!({ "record_keys": [public_key_to_base64(&key.verifying_key())] });
+        forger.write(&folder.join("forged.keys.json"), public.to_string().as_bytes());
+        forger.write(&note, &envelope::sign(RECORD_TYPE, &content, &key).unwrap());
+    };
+    forge(forger, &|_| {});
+    complains(forger, "record-signature", "two keys for");
+    forge(forger, &|forged| forged.issued_at = "2099-01-01T00:00:00Z".parse().unwrap());
+    complains(forger, "record-signature", "was certified later");
+    forge(forger, &|forged| forged.org = "Somebody else".to_owned());
+    complains(forger, "record-signature", "under a certificate of");
+    forge(forger, &|forged| forged.schema = "endcheck-device-certificate-9".to_owned());
+    complains(forger, "readable", "of the schema");
+    forge(forger, &|_| std::fs::remove_file(&certificate).unwrap());
+    complains(forger, "certificate-in-log", "no proof that it is in the log");
 }

@@ -106,9 +106,55 @@ fn what_an_insider_does_to_the_rows_is_caught() {
             &[Audit, Bag],
         ),
         (
+            "a determination rewritten, and the documents taken out of the rows",
+            "update determinations set document = null, outcome = 'favourable', reasons = '[]', \
+             reason = 'All is well.' where replaces is not null; \
+             update determination_approvals set document = null",
+            &[Audit, Bag],
+        ),
+        (
+            "a determination's reasons edited",
+            "update determinations set reasons = '[]' where replaces is not null",
+            &[Audit],
+        ),
+        (
             "a determination removed",
             "delete from determination_approvals; delete from determinations where replaces is not null",
+            &[Audit, Bag],
+        ),
+        (
+            "a determination removed, and what the ledger tells of it",
+            "delete from determination_approvals; delete from determinations where replaces is not null; \
+             delete from custody_ledger where entry like '%concluded%'; \
+             delete from custody_notes where note like '%concluded%'",
+            &[Audit, Bag],
+        ),
+        (
+            "a receipt put in another's place",
+            "delete from receipts where kind = 'file'; \
+             update receipts set kind = 'file' where record_hash in (select record_hash from evidence_files)",
             &[Audit],
+        ),
+        (
+            "a record set aside",
+            "update records set quarantine_code = 'bad-signature', quarantine_detail = 'x' where kind = 'note'",
+            &[Audit],
+        ),
+        (
+            "a stored file said never to have come",
+            "update evidence_files set state = 'awaited', stored_at = null",
+            &[Audit, Bag],
+        ),
+        ("a file's row removed", "delete from photo_hashes; delete from evidence_files", &[Audit, Bag]),
+        (
+            "a finding's values edited",
+            "update findings set detail = '{}' where signal = 'photo-outside-fence'",
+            &[Audit],
+        ),
+        (
+            "the ledger's numbers edited",
+            "update custody_ledger set number = number + 1000 where number > 3",
+            &[Audit, Bag],
         ),
         ("a finding removed", "delete from findings where signal = 'photo-outside-fence'", &[Audit]),
         (

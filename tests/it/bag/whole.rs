@@ -139,6 +139,7 @@ fn a_redaction_stands_beside_its_original_or_in_its_place_and_names_it() {
     let made = send("image/jpeg", &redacted).expect_json(201);
     assert_eq!(send("image/jpeg", &redacted).expect_json(201), made, "a retry changes nothing");
     send("text/html", &redacted).expect_problem(415, "not-a-redaction");
+    send("image/png", &redacted).expect_problem(422, "invalid-fields");
     send("image/jpeg", b"").expect_problem(422, "invalid-fields");
 
     let beside = unpack(&case.exported("").body, &case.folder.path().join("beside"));
@@ -185,4 +186,86 @@ fn the_command_line_exports_and_audits_as_the_interface_does() {
     assert!(!again.status.success(), "an existing file is never overwritten");
     let audit = case.office.server.run_program(&["verify"]);
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
+
+#[test]
+fn redacted_bytes_stay_out_whichever_record_names_them() {
+    let office = crate::office::Office::with_programme();
+    let tablet = crate::tablet::Tablet::enrolled(&office, &office.iris);
+    let visit = office.schedule(super::SHIPMENT, Some(&office.iris));
+    tablet.done(&["pull"]);
+    tablet.done(&["open", &visit]);
+    let photo = crate::office::fixture("photos/03-mast-outside-fence.jpg");
+    for _ in 0..2 {
+        tablet.done(&["capture", &photo.display().to_string()]);
+    }
+    tablet.done(&["sync"]);
+    office.tick();
+    let files = office.dossier(&visit)["files"].as_array().unwrap().clone();
+    assert_eq!(files.len(), 2);
+    let redacted = |of: &Value, with: &str| {
+        let path = format!("/api/v1/records/{}/redactions?why=A+face.", text(of, "/record"));
+        let body = std::fs::read(crate::office::fixture(with)).unwrap();
+        let sent = office.investigator().send("POST", &path, &[("Content-Type", "image/jpeg")], Some(&body));
+        let _made = sent.expect(201);
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let bag = |name: &str| {
+        unpack(&super::export(&office, &visit, "&redacted=true").body, &folder.path().join(name))
+    };
+    redacted(&files[0], "photos/02-sign.jpg");
+    assert!(!bag("one").join("data/original").exists(), "the other record's original is the same photo");
+    // One redaction for both records: each has its own proof.
+    redacted(&files[1], "photos/02-sign.jpg");
+    let both = bag("both");
+    assert_eq!(files_below(&both.join("data/derived")).len(), 1);
+    let policy = folder.path().join("policy");
+    std::fs::write(&policy, office.server.get("/log/policy").expect(200).text()).unwrap();
+    let said =
+        tablet.run(&["verify", &both.display().to_string(), "--policy", &policy.display().to_string()]);
+    assert_eq!(said.status, ExitStatus::VERIFY_NOT_CHECKED, "{}", said.output);
+    assert!(said.output.contains("no device closed the visit"), "{}", said.output);
+}
+
+#[test]
+fn an_export_that_is_refused_is_no_export_and_an_unknown_visit_has_no_ledger() {
+    let case = Case::new();
+    let bundle = format!("/api/v1/visits/{}/bundle?why=x&as_of=999999", case.visit);
+    let investigator = case.office.investigator();
+    investigator.get(&bundle).expect_problem(422, "invalid-fields");
+    case.office.tick();
+    let path = format!("/api/v1/visits/{}/custody", case.visit);
+    let entries = investigator.get(&path).expect_json(200);
+    let acts = entries["entries"].as_array().unwrap().iter().map(|entry| &entry["note"]["act"]);
+    assert_eq!(acts.filter(|act| *act == "exported").count(), 0);
+    let unknown = "/api/v1/visits/01a2093b-72bc-73d3-abdf-ebce4065b684/custody";
+    investigator.get(unknown).expect_problem(404, "not-found");
+}
+
+#[test]
+fn a_stored_file_that_was_damaged_breaks_the_export_off() {
+    let mut case = Case::new();
+    case.office.server.damaged();
+    let dossier = case.office.dossier(&case.visit);
+    let sha256 = text(&dossier, "/files/0/sha256");
+    let stored = files_below(case.office.server.data_folder())
+        .into_iter()
+        .find(|path| path.to_string_lossy().ends_with(&sha256))
+        .unwrap();
+    let mut bytes = std::fs::read(&stored).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&stored, bytes).unwrap();
+    let out = case.folder.path().join("damaged.tar");
+    let said = case.office.server.run_program(&[
+        "export",
+        &case.visit,
+        "--why",
+        "x",
+        "--out",
+        &out.display().to_string(),
+    ]);
+    let errors = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && errors.contains("other bytes in the store"), "{errors}");
+    assert!(!out.exists());
 }

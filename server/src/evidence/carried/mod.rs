@@ -96,7 +96,11 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
     let mut taker = Taker {
         app,
         device,
-        report: Report { folder: path.display().to_string(), ..Report::default() },
+        report: Report {
+            // Of a stick that anybody may have named: nothing that steers a terminal.
+            folder: path.display().to_string().chars().map(printable).collect(),
+            ..Report::default()
+        },
         records: BTreeSet::new(),
         sealed: BTreeSet::new(),
     };
@@ -134,6 +138,10 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
     let said = serde_json::to_value(&report)?;
     store::note(app, &folder.name, report.device.clone(), carried_by, &said).await?;
     Ok(report)
+}
+
+fn printable(c: char) -> char {
+    if c.is_control() { '\u{fffd}' } else { c }
 }
 
 struct Taker<'a> {

@@ -59,7 +59,10 @@ pub(super) fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         .map(|entry| Ok(entry.with_context(cannot)?.path()))
         .collect::<anyhow::Result<_>>()?;
     found.push(folder.to_owned());
-    found.retain(|path| path.is_dir() && is_package(path));
+    found.retain(|path| {
+        let real = path == folder || fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        real && path.is_dir() && is_package(path)
+    });
     found.sort();
     Ok(found)
 }
@@ -70,7 +73,7 @@ fn parts(folder: &Path) -> std::io::Result<Vec<Part>> {
         let path = entry?.path();
         let is_part = path.extension().is_some_and(|extension| extension == PART_EXTENSION);
         let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-        if let (true, Some(sealed_sha256)) = (is_part, stem) {
+        if let (true, Some(sealed_sha256), true) = (is_part, stem, is_plain(&path)) {
             parts.push(Part { sealed_sha256, path });
         }
     }
@@ -78,7 +81,15 @@ fn parts(folder: &Path) -> std::io::Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// Whether a plain file lies there: a link could lead to a file of ours, and a pipe never ends.
+fn is_plain(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
 fn limited(path: &Path, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
+    if !is_plain(path) {
+        return Err(std::io::Error::other("it is missing, or no plain file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(limit_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -51,7 +51,7 @@ pub(super) fn of(
     // What the device holds is not larger than the log; a package may say anything.
     let log_size = log_size.min(log::head(conn)?.size);
     let covers = indexes.last().map_or(0, |index| index + 1);
-    let (size, state) = log::state(conn, &app.keys.log, log_size, covers)?;
+    let (size, state) = log::state(conn, &app.keys.log, &app.witnesses, log_size, covers)?;
     let (hashes, paths) = shared_hashes(log::prove(conn, &indexes, size)?);
     Ok(CarriedReceipts {
         device: device.clone(),
@@ -74,7 +74,12 @@ pub(super) fn write(folder: &Path, receipts: &CarriedReceipts, authority: &Signi
     let head = ReceiptsHead { schema: RECEIPTS_SCHEMA.to_owned(), content: Sha256::of(&content) };
     let head = envelope::sign(RECEIPTS_TYPE, &head, authority)?;
     let part = folder.join(format!("{RECEIPTS_FILE}.part"));
-    let mut file = File::create(&part)?;
+    // A link that somebody left on the stick is removed, never followed.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&part)?;
     file.write_all(&[head.as_slice(), b"\n", &content, b"\n"].concat())?;
     file.sync_all()?;
     fs::rename(&part, folder.join(RECEIPTS_FILE))?;

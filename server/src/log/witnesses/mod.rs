@@ -98,6 +98,18 @@ impl Witnesses {
         self.members.is_empty()
     }
 
+    /// How many are asked.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many of them the published policy asks for: most.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        if self.members.is_empty() { 0 } else { self.members.len() / 2 + 1 }
+    }
+
     /// The lines of a C2SP tlog-policy: the witnesses, and that most of them must have cosigned.
     #[must_use]
     pub fn policy(&self) -> String {
@@ -111,7 +123,7 @@ impl Witnesses {
             several => {
                 let names: Vec<&str> =
                     several.iter().map(|member| member.address.key.name.as_str()).collect();
-                let most = names.len() / 2 + 1;
+                let most = self.quorum();
                 text.push_str(&format!("group most-witnesses {most} {}\n", names.join(" ")));
                 text.push_str("quorum most-witnesses\n");
             }
@@ -171,18 +183,35 @@ pub(super) fn lines(conn: &mut Conn, size: u64, root: &Sha256) -> Result<String>
     Ok(store::lines(conn, i64::try_from(size).unwrap_or(i64::MAX), root)?.concat())
 }
 
-/// The size from `least` up to `most` that most witnesses cosigned, of these the largest.
-pub(super) fn best_size(conn: &mut Conn, least: u64, most: u64) -> Result<Option<u64>> {
+/// The size from `least` up to `most` that most of today's witnesses cosigned, of these the largest, and by how
+/// many. One with the published quorum is found however long ago it was.
+pub(super) fn best_size(
+    conn: &mut Conn,
+    witnesses: &Witnesses,
+    least: u64,
+    most: u64,
+) -> Result<Option<(u64, usize)>> {
+    let ids: Vec<&str> = witnesses.members.iter().map(|member| member.id.as_str()).collect();
     let bound = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let sizes = store::sizes(conn, bound(least), bound(most))?;
-    Ok(most_cosigned(&sizes).and_then(|size| u64::try_from(size).ok()))
+    let (least, most) = (bound(least), bound(most));
+    let newest = most_cosigned(&store::sizes(conn, &ids, least, most)?);
+    let quorum = witnesses.quorum();
+    let best = match newest {
+        Some((_, cosignatures)) if cosignatures < quorum => {
+            let wanted = i64::try_from(quorum).unwrap_or(i64::MAX);
+            store::largest_with(conn, &ids, least, most, wanted)?.map(|size| (size, quorum)).or(newest)
+        }
+        other => other,
+    };
+    Ok(best.and_then(|(size, cosignatures)| Some((u64::try_from(size).ok()?, cosignatures))))
 }
 
-/// Of sizes, largest first and one for each cosignature, the first of those that occur most often.
-fn most_cosigned(sizes: &[i64]) -> Option<i64> {
+/// Of sizes, largest first and one for each cosignature, the first of those that occur most often, and how often.
+fn most_cosigned(sizes: &[i64]) -> Option<(i64, usize)> {
     let groups = sizes.chunk_by(|a, b| a == b);
     // Of equals the last in this order is taken: the largest size.
-    groups.rev().max_by_key(|group| group.len())?.first().copied()
+    let most = groups.rev().max_by_key(|group| group.len())?;
+    Some((*most.first()?, most.len()))
 }
 
 /// Starts the rounds, and a thread for each witness. They end when the server does.
@@ -287,11 +316,11 @@ mod tests {
     fn the_largest_of_the_sizes_that_most_cosigned_is_best() {
         for (sizes, best) in [
             (&[][..], None),
-            (&[9], Some(9)),
-            (&[9, 7], Some(9)),
-            (&[9, 7, 7], Some(7)),
-            (&[9, 9, 7, 7], Some(9)),
-            (&[9, 7, 7, 7, 3, 3], Some(7)),
+            (&[9], Some((9, 1))),
+            (&[9, 7], Some((9, 1))),
+            (&[9, 7, 7], Some((7, 2))),
+            (&[9, 9, 7, 7], Some((9, 2))),
+            (&[9, 7, 7, 7, 3, 3], Some((7, 3))),
         ] {
             assert_eq!(most_cosigned(sizes), best, "{sizes:?}");
         }

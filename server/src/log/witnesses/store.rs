@@ -46,14 +46,35 @@ pub(super) fn lines(conn: &mut Conn, size: i64, root: &Sha256) -> Result<Vec<Str
         .load(conn)?)
 }
 
-/// The sizes of the newest cosignatures from `least` up to `most`, newest first; one for each cosignature.
-pub(super) fn sizes(conn: &mut Conn, least: i64, most: i64) -> Result<Vec<i64>> {
+/// The sizes of the newest cosignatures by these witnesses from `least` up to `most`, newest first; one for
+/// each cosignature.
+pub(super) fn sizes(conn: &mut Conn, by: &[&str], least: i64, most: i64) -> Result<Vec<i64>> {
     Ok(log_cosignatures::table
+        .filter(log_cosignatures::witness.eq_any(by.iter().copied()))
         .filter(log_cosignatures::size.ge(least).and(log_cosignatures::size.le(most)))
         .order(log_cosignatures::size.desc())
         .limit(WINDOW)
         .select(log_cosignatures::size)
         .load(conn)?)
+}
+
+/// The largest size from `least` up to `most` that as many of these witnesses cosigned.
+pub(super) fn largest_with(
+    conn: &mut Conn,
+    by: &[&str],
+    least: i64,
+    most: i64,
+    cosignatures: i64,
+) -> Result<Option<i64>> {
+    Ok(log_cosignatures::table
+        .filter(log_cosignatures::witness.eq_any(by.iter().copied()))
+        .filter(log_cosignatures::size.ge(least).and(log_cosignatures::size.le(most)))
+        .group_by(log_cosignatures::size)
+        .having(diesel::dsl::count_star().ge(cosignatures))
+        .select(log_cosignatures::size)
+        .order(log_cosignatures::size.desc())
+        .first(conn)
+        .optional()?)
 }
 
 /// The largest size that a witness cosigned, and when by its clock.
