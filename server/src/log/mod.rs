@@ -284,8 +284,9 @@ pub fn told(conn: &mut Conn, witnesses: &Witnesses) -> Result<String> {
     if witnesses.is_none() {
         return Ok(format!("{size} entries, root {root}…; nobody is asked to cosign"));
     }
-    let cosigned = witnesses::best_size(conn, 0, size)?.unwrap_or(0);
-    Ok(format!("{size} entries, root {root}…; cosigned up to {cosigned}"))
+    let (cosigned, by) = witnesses::best_size(conn, witnesses, 0, size)?.unwrap_or((0, 0));
+    let of = witnesses.count();
+    Ok(format!("{size} entries, root {root}…; cosigned up to {cosigned} by {by} of {of} witnesses"))
 }
 
 /// How long an export waits for the witnesses.
