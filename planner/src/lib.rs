@@ -5,8 +5,10 @@
 //! functions that a platform's own library would round in its own way.
 //!
 //! - [`sisr`]: the search, which knows neither visits nor distances.
+//! - [`visits`]: inspectors, their days, visits, and plans of them.
 //! - [`vrptw`]: vehicles and time windows as the literature has them, to be measured against others.
 
 pub mod random;
 pub mod sisr;
+pub mod visits;
 pub mod vrptw;
