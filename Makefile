@@ -1,5 +1,5 @@
 # Each target is one tool; what it does is in the script of its name.
-.PHONY: demo test drill bench simulation fmt lint deny clean-data
+.PHONY: demo test drill bench simulation bench-plan fmt lint deny clean-data
 
 demo:       ## build, serve, play one real visit; ONCE=1 ends with DEMO OK, PORT= chooses the port
 	@scripts/demo.sh
@@ -15,6 +15,9 @@ bench:      ## the benchmarks, each beside a peer
 
 simulation: ## five years of choosing in three ways; redraws docs/selection.svg
 	@cargo run --release --locked -p endcheck-tests --bin simulate docs/selection.svg
+
+bench-plan: ## the planner's core on a folder of Solomon's format: INSTANCES= SECONDS= SEEDS=
+	@scripts/bench-plan.sh "$(INSTANCES)" "$(or $(SECONDS),2)" "$(or $(SEEDS),5)"
 
 fmt:        ## lay out the sources
 	@cargo fmt --all

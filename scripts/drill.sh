@@ -20,10 +20,21 @@ clocks() {
         cargo test --workspace --locked --test it -- --nocapture clocks::
 }
 
+# The planner beside others on the literature's instances, where they are; PLAN_SEEDS runs of each.
+plans() {
+    local data=${ENDCHECK_TEST_DATA:-}/vrptw
+    if [ ! -e "$data/best_known.tsv" ]; then
+        echo 'no instances under ENDCHECK_TEST_DATA: left out'
+        return 0
+    fi
+    scripts/bench-plan.sh table "$data/best_known.tsv" "$data/solomon" "${PLAN_SEEDS:-5}" 2 10
+}
+
 phase 'build' cargo build --workspace --all-targets --locked
 phase "drill with SQLite, $ENDCHECK_DRILL_KILLS kills" drill sqlite
 phase "drill with PostgreSQL, $ENDCHECK_DRILL_KILLS kills" drill postgres
 phase 'clocks with SQLite' clocks sqlite
 phase 'clocks with PostgreSQL' clocks postgres
 phase 'changes of signed and proved papers' changes
+phase 'the planner beside others' plans
 closing 'DRILL OK'

@@ -36,10 +36,12 @@ install() {
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $need
 }
 
-# `protocol` builds without a runtime, a web framework or a database; the agent without the server.
+# `protocol` builds without a runtime, a web framework or a database; the agent without the server; the planner without
+# anything that asks a clock, a file or the others.
 imports() {
     local package found
-    for package in endcheck-protocol:'tokio|actix-.*|diesel.*' endcheck:'endcheck-server|actix-.*|tokio'; do
+    for package in endcheck-protocol:'tokio|actix-.*|diesel.*' endcheck:'endcheck-server|actix-.*|tokio' \
+        endcheck-planner:'endcheck|endcheck-(protocol|server)|tokio|diesel.*|chrono|getrandom'; do
         found=$(cargo tree --locked -e normal --prefix none -f '{p}' -p "${package%%:*}" | cut -d' ' -f1 |
             grep -xE "${package#*:}" | sort -u) || continue
         echo "${package%%:*} must not depend on:" $found >&2

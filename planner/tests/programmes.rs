@@ -1,0 +1,281 @@
+//! Plans of made programmes, judged by the checker, which shares no code with the search.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+use endcheck_planner::sisr::{Unwatched, Watch};
+use endcheck_planner::visits::check::{Fault, check};
+use endcheck_planner::visits::generate::{Size, programme};
+use endcheck_planner::visits::replan::{Disturbance, announce as announce_all, disturb, hold, moves};
+use endcheck_planner::visits::{Announced, Plan, Problem, Refusal, plan, plan_best_of, plan_from, schedule};
+
+const SMALL: Size = Size { visits: 50, inspectors: 5, days: 5 };
+const MIDDLE: Size = Size { visits: 150, inspectors: 15, days: 10 };
+
+/// Announces what a plan says, each third of it locked.
+fn announce(problem: &mut Problem, plan: &Plan) {
+    for day in &plan.days {
+        let inspector = problem.days[day.day as usize].inspector;
+        for stop in &day.stops {
+            let visit = &mut problem.visits[stop.visit as usize];
+            let weight = 1 + i64::from(stop.visit % 7);
+            let announced = visit.announced.get_or_insert_with(|| Announced {
+                inspectors: Vec::new(),
+                starts_at: stop.starts_at,
+                weight,
+                locked: stop.visit % 3 == 0,
+            });
+            announced.inspectors.push(inspector);
+        }
+    }
+}
+
+#[test]
+fn every_plan_of_a_programme_is_as_demanded() {
+    for (size, seeds, iterations) in [(SMALL, 1..=12, 3_000), (MIDDLE, 1..=3, 1_500)] {
+        for seed in seeds {
+            let mut problem = programme(size, seed).unwrap();
+            let first = plan(&problem, seed, &schedule(iterations), &mut Unwatched).unwrap();
+            assert_eq!(check(&problem, &first), [], "{size:?}, seed {seed}");
+            assert!(first.unplanned.len() < size.visits / 2, "{size:?}, seed {seed}: {:?}", first.score);
+            announce(&mut problem, &first);
+            let again = plan(&problem, seed + 100, &schedule(iterations), &mut Unwatched).unwrap();
+            assert_eq!(check(&problem, &again), [], "{size:?}, seed {seed}, announced");
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_plan_on_any_number_of_threads() {
+    let problem = programme(SMALL, 5).unwrap();
+    let seeds = [1, 2, 3, 4, 5];
+    let with = |threads| plan_best_of(&problem, &seeds, threads, &schedule(400)).unwrap();
+    let one = with(1);
+    assert!(one.is_some());
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(7));
+}
+
+#[test]
+fn a_run_that_is_stopped_gives_the_best_so_far() {
+    struct Stop(u64);
+    impl Watch for Stop {
+        fn goes_on(&mut self, done: u64) -> bool {
+            self.0 = done;
+            done < 512
+        }
+    }
+    let problem = programme(SMALL, 6).unwrap();
+    let mut stop = Stop(0);
+    let stopped = plan(&problem, 1, &schedule(1_000_000), &mut stop).unwrap();
+    assert_eq!(stop.0, 512);
+    assert_eq!(check(&problem, &stopped), []);
+}
+
+#[test]
+fn the_checker_finds_what_is_changed_in_a_plan() {
+    let problem = programme(SMALL, 7).unwrap();
+    let good = plan(&problem, 1, &schedule(2_000), &mut Unwatched).unwrap();
+    assert_eq!(check(&problem, &good), []);
+    let found = |change: &dyn Fn(&mut Plan)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        check(&problem, &bad)
+    };
+    let longest = (0..good.days.len()).max_by_key(|day| good.days[*day].stops.len()).unwrap();
+    let faults = found(&|plan| plan.days[longest].stops.swap(0, 1));
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Way { .. })), "{faults:?}");
+    let faults = found(&|plan| {
+        plan.days[longest].stops.pop();
+    });
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::People { .. })), "{faults:?}");
+    let faults = found(&|plan| plan.days[longest].stops[0].starts_at -= 1_000);
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Window { .. })), "{faults:?}");
+    let faults = found(&|plan| plan.days[longest].returns_at += 800);
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Hours { .. })), "{faults:?}");
+    let rested = good.days.iter().position(|day| !day.breaks_at.is_empty()).unwrap();
+    let faults = found(&|plan| plan.days[rested].breaks_at.clear());
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Break { .. })), "{faults:?}");
+    let faults = found(&|plan| plan.score.travel_min -= 1);
+    assert!(matches!(faults[..], [Fault::Score { .. }]), "{faults:?}");
+}
+
+#[test]
+fn what_cannot_be_planned_with_is_refused_by_name() {
+    let refusal = |change: &dyn Fn(&mut Problem)| {
+        let mut problem = programme(SMALL, 8).unwrap();
+        change(&mut problem);
+        plan(&problem, 1, &schedule(10), &mut Unwatched).unwrap_err()
+    };
+    assert_eq!(refusal(&|problem| problem.days.clear()), Refusal::NoDays);
+    assert!(matches!(refusal(&|it| it.visits[3].windows = vec![(5, 5)]), Refusal::Visit { visit: 3, .. }));
+    assert!(matches!(refusal(&|it| it.visits[3].windows = vec![(9, 20), (5, 8)]), Refusal::Visit { .. }));
+    assert!(matches!(refusal(&|it| it.visits[3].windows = vec![(0, i32::MAX)]), Refusal::Visit { .. }));
+    assert!(matches!(refusal(&|it| it.visits[3].duration_min = 0), Refusal::Visit { visit: 3, .. }));
+    assert!(matches!(refusal(&|it| it.visits[3].place = 10_000), Refusal::Visit { visit: 3, .. }));
+    assert!(matches!(refusal(&|it| it.days[2].ends_at = it.days[2].starts_at), Refusal::Day { day: 2, .. }));
+    assert!(matches!(refusal(&|it| it.visits[3].risk = i64::MAX), Refusal::Visit { visit: 3, .. }));
+    assert!(matches!(refusal(&|it| it.days[2].most_duty_min = i32::MAX), Refusal::Day { day: 2, .. }));
+    assert!(matches!(refusal(&|it| it.inspectors.clear()), Refusal::Day { day: 0, .. }));
+    let many = refusal(&|it| it.visits = vec![it.visits[0].clone(); 100_000]);
+    assert_eq!(many, Refusal::TooMany { what: "visits", there: 100_000, most: 5_000 });
+    let nothing = {
+        let mut problem = programme(SMALL, 8).unwrap();
+        problem.visits.clear();
+        plan(&problem, 1, &schedule(10), &mut Unwatched).unwrap()
+    };
+    assert!(nothing.days.is_empty() && nothing.unplanned.is_empty());
+}
+
+/// The day of a plan with a visit put in where it fits, times as early as may be: made here from the problem alone.
+fn with_visit(problem: &Problem, plan: &Plan, visit: u32, day: u32) -> Option<Plan> {
+    // Everything but that visit and that day stays where it is, so the search has one thing to do.
+    let mut only = problem.clone();
+    let here: Vec<u32> = plan
+        .days
+        .iter()
+        .filter(|it| it.day == day)
+        .flat_map(|it| it.stops.iter().map(|stop| stop.visit))
+        .collect();
+    for (number, it) in (0..).zip(&mut only.visits) {
+        if number != visit && !here.contains(&number) {
+            it.windows.clear();
+        }
+        if here.contains(&number) && it.people == 2 {
+            // The other of the two is on another day: here it is one visit of one, at its instant.
+            let stop = plan.days.iter().flat_map(|it| &it.stops).find(|stop| stop.visit == number)?;
+            it.people = 1;
+            it.windows = vec![(stop.starts_at, stop.starts_at + it.duration_min)];
+        }
+    }
+    only.visits[visit as usize].people = 1;
+    for (number, it) in (0..).zip(&mut only.days) {
+        it.available &= number == day;
+    }
+    let plan = endcheck_planner::visits::plan(&only, 1, &schedule(300), &mut Unwatched).unwrap();
+    assert_eq!(check(&only, &plan), []);
+    let all = plan.days.iter().flat_map(|it| &it.stops).count() == here.len() + 1;
+    all.then_some(plan)
+}
+
+#[test]
+fn the_smallest_change_lets_a_visit_in_and_nothing_less_does() {
+    use endcheck_planner::visits::why::{Change, Time, easiest, make, why_not};
+    let (mut tried, mut kinds) = (0, std::collections::BTreeSet::new());
+    for seed in 1..=8 {
+        let size = Size { visits: 90, inspectors: 5, days: 5 };
+        let problem = programme(size, seed).unwrap();
+        let plan = plan(&problem, seed, &schedule(2_000), &mut Unwatched).unwrap();
+        for &visit in &plan.unplanned {
+            let reasons = why_not(&problem, &plan, visit);
+            assert_eq!(reasons.len(), problem.days.len());
+            for reason in &reasons {
+                let fits = reason.obstacles.is_empty() && reason.time == Time::Fits;
+                assert!(!fits, "seed {seed}: visit {visit} would fit as it is: {reason:?}");
+            }
+            // The easiest of all and a few others.
+            for (day, changes) in easiest(&reasons).into_iter().step_by(4).take(6) {
+                let (mut changed, mut without) = (problem.clone(), plan.clone());
+                make(&mut changed, &mut without, visit, day, &changes);
+                let said = format!("seed {seed}: visit {visit}, day {day}: {changes:?}");
+                assert!(with_visit(&changed, &without, visit, day).is_some(), "{said}");
+                tried += 1;
+                for left_out in 0..changes.len() {
+                    let mut fewer = changes.clone();
+                    let kind = fewer.remove(left_out);
+                    kinds.insert(format!("{kind:?}").split(' ').next().unwrap_or_default().to_owned());
+                    let (mut changed, mut without) = (problem.clone(), plan.clone());
+                    make(&mut changed, &mut without, visit, day, &fewer);
+                    if let Some(better) = with_visit(&changed, &without, visit, day) {
+                        // Only another order of the same day may let it in: that is the search's business, which is
+                        // free to move what was not announced.
+                        let order = |plan: &Plan| -> Vec<u32> {
+                            plan.days
+                                .iter()
+                                .filter(|it| it.day == day)
+                                .flat_map(|it| it.stops.iter().map(|stop| stop.visit))
+                                .filter(|other| *other != visit)
+                                .collect()
+                        };
+                        assert!(
+                            !matches!(kind, Change::AddCompetence { .. } | Change::MakeAvailable),
+                            "{said}"
+                        );
+                        assert_ne!(order(&better), order(&without), "{said}, without {kind:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 100 && kinds.len() >= 5, "{tried} remedies of the kinds {kinds:?}");
+}
+
+#[test]
+fn when_one_falls_ill_little_that_was_announced_moves() {
+    let size = Size { visits: 200, inspectors: 25, days: 5 };
+    for seed in 1..=3 {
+        let mut problem = programme(size, seed).unwrap();
+        let before = plan(&problem, seed, &schedule(3_000), &mut Unwatched).unwrap();
+        announce_all(&mut problem, &before, 0);
+        let told = problem.visits.iter().filter(|visit| visit.announced.is_some()).count();
+        assert_eq!(moves(&problem, &before), [], "seed {seed}");
+        disturb(&mut problem, &Disturbance::Ill { inspector: 3, from: 0, to: 10_000 });
+        let mut held = problem.clone();
+        hold(&mut held);
+        let after = plan_from(&held, &before, seed, &schedule(3_000), &mut Unwatched).unwrap();
+        assert_eq!(check(&problem, &after), [], "seed {seed}");
+        let moved = moves(&problem, &after);
+        assert!(!moved.is_empty() && moved.len() * 10 <= told, "seed {seed}: {} of {told}", moved.len());
+        let unforced = moved.iter().find(|it| !it.forced);
+        assert_eq!(unforced, None, "seed {seed}");
+        // Free to move more, it never serves less.
+        let free = plan_from(&problem, &after, seed, &schedule(3_000), &mut Unwatched).unwrap();
+        assert_eq!(check(&problem, &free), [], "seed {seed}");
+        assert!(free.score <= after.score, "seed {seed}");
+        // Nothing of the ill inspector's is left where it was.
+        assert!(after.days.iter().all(|it| problem.days[it.day as usize].inspector != 3));
+    }
+}
+
+#[test]
+fn each_disturbance_is_respected_and_what_it_does_not_touch_stays() {
+    let mut problem = programme(Size { visits: 80, inspectors: 12, days: 5 }, 4).unwrap();
+    let before = plan(&problem, 1, &schedule(3_000), &mut Unwatched).unwrap();
+    announce_all(&mut problem, &before, 0);
+    let mut urgent = problem.visits[before.days[0].stops[0].visit as usize].clone();
+    (urgent.announced, urgent.risk, urgent.people) = (None, 10_000, 1);
+    let number = problem.visits.len() as u32;
+    for disturbance in [
+        Disturbance::BorderClosed { country: 1, from: 1_440, to: 2 * 1_440 },
+        Disturbance::VisaRefused { inspector: 0, country: 0 },
+        Disturbance::Urgent(Box::new(urgent)),
+    ] {
+        let mut changed = problem.clone();
+        disturb(&mut changed, &disturbance);
+        let after = plan_from(&changed, &before, 1, &schedule(3_000), &mut Unwatched).unwrap();
+        assert_eq!(check(&changed, &after), [], "{disturbance:?}");
+        let moved = moves(&changed, &after);
+        // Beside it, a plan that knows nothing of what was announced.
+        let mut forgetful = changed.clone();
+        forgetful.visits.iter_mut().for_each(|visit| visit.announced = None);
+        let cold = plan(&forgetful, 1, &schedule(3_000), &mut Unwatched).unwrap();
+        let cold = moves(&changed, &cold).len();
+        assert!(moved.len() * 3 <= cold, "{disturbance:?}: {} moved, {cold} by a cold plan", moved.len());
+        if let Disturbance::Urgent(_) = disturbance {
+            assert!(!after.unplanned.contains(&number));
+        } else {
+            assert!(moved.iter().any(|it| it.forced), "{disturbance:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_the_same_on_every_machine() {
+    let problem = programme(SMALL, 9).unwrap();
+    let plan = plan(&problem, 9, &schedule(2_000), &mut Unwatched).unwrap();
+    // Frozen: whoever changes the search changes this line; whoever sees it fail without having done so has found a
+    // machine on which stored plans do not replay.
+    let said = format!("{plan:?}");
+    let digest = said.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    assert_eq!((plan.score.travel_min, digest), (4797, 14_954_541_572_242_710_542));
+}
