@@ -84,7 +84,8 @@ fn files(
         .map_err(|e| anyhow::anyhow!("{e}"))?
         .context("the draw was just listed")?;
     let mut proof = |index: i64| -> anyhow::Result<Vec<u8>> {
-        let proof = log::proof(conn, &app.keys.log, &app.witnesses, index).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let proof =
+            log::proof(conn, &app.keys.log, &app.witnesses, index).map_err(|e| anyhow::anyhow!("{e}"))?;
         Ok(proof.text().into_bytes())
     };
     let mut files =
