@@ -349,18 +349,26 @@ pub(super) fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Option<Assess
     Ok(assessments::table.find(hash).select(AssessmentRow::as_select()).first(conn).optional()?)
 }
 
-/// A shipment's assessments, newest first.
+/// A shipment's assessments: the one that holds now, then the others, newest first. An assessment that comes out
+/// as an earlier one did is that one.
 pub(super) fn assessments_of(
     conn: &mut Conn,
     shipment: &ShipmentId,
     limit: i64,
 ) -> Result<Vec<AssessmentRow>> {
-    Ok(assessments::table
+    let current: Option<Sha256> = current_assessments::table
+        .find(shipment)
+        .select(current_assessments::assessment_hash)
+        .first(conn)
+        .optional()?;
+    let mut rows: Vec<AssessmentRow> = assessments::table
         .filter(assessments::shipment_id.eq(shipment))
         .order((assessments::assessed_at.desc(), assessments::hash))
         .limit(limit)
         .select(AssessmentRow::as_select())
-        .load(conn)?)
+        .load(conn)?;
+    rows.sort_by_key(|row| Some(&row.hash) != current.as_ref());
+    Ok(rows)
 }
 
 /// Assessments after a hash, in the order of their hashes.

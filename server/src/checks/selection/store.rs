@@ -75,7 +75,8 @@ pub(super) fn insert_drawn(
 }
 
 /// Shipments that arrived, have no check under way and were assessed by the policy, sorted by key. A check is under
-/// way until one of its visits has a determination, or it was dropped.
+/// way until one of its visits has a determination, or it was dropped. Routine checks do not count: every shipment
+/// has one.
 pub(super) fn pool(
     conn: &mut Conn,
     policy: &Sha256,
@@ -90,6 +91,7 @@ pub(super) fn pool(
         .filter(selection_overrides::act.eq(OverrideAct::Drop.as_str()));
     let under_way = checks::table
         .filter(checks::shipment_id.eq(shipments::id))
+        .filter(checks::kind.ne("routine"))
         .filter(diesel::dsl::not(diesel::dsl::exists(determined)))
         .filter(diesel::dsl::not(diesel::dsl::exists(dropped)));
     let rows: Vec<(ShipmentId, String, Sha256, String, i64)> = shipments::table
