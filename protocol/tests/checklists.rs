@@ -9,6 +9,7 @@ use endcheck_protocol::checklist::{
     ItemStatus, LicenceCondition, Need, ObstacleKind, Question, Scope, Source, State, Status, Template,
     VisitOutcome, YesNo, evaluate, favourable_obstacles, freeze,
 };
+use endcheck_protocol::ids::ItemId;
 use proptest::prelude::*;
 
 const ITEM: &str = "0190b3c8-5f4e-7c1a-9d2e-3f4a5b6c7d8e";

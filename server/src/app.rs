@@ -24,7 +24,7 @@ use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
     accounts, checklists, checks, custody, db, evidence, exports, import, jobs, log, notices, outbox, pages,
-    parties, programme, reviews, risk, serials, shipments, sites, uploads, visits,
+    parties, programme, reviews, risk, selection, serials, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -222,6 +222,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(import::routes)
         .configure(risk::routes)
         .configure(checks::routes)
+        .configure(selection::routes)
         .configure(serials::routes)
         .configure(checklists::routes)
         .configure(visits::routes)
@@ -267,7 +268,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         import::Api::openapi(),
         risk::ApiDoc::openapi(),
         checks::ApiDoc::openapi(),
-        checks::selection::ApiDoc::openapi(),
+        selection::ApiDoc::openapi(),
         serials::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),

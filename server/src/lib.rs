@@ -37,6 +37,7 @@ pub mod resource;
 pub mod reviews;
 pub mod risk;
 pub mod rows;
+pub mod selection;
 pub mod serials;
 pub mod sheet;
 pub mod shipments;

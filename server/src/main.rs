@@ -16,7 +16,7 @@ use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
 use endcheck_server::exports::{self, ExportVisit, Exporter};
 use endcheck_server::risk::commands::{self, PolicyCommand};
-use endcheck_server::{audit, checks, db, evidence, import, jobs, witness};
+use endcheck_server::{audit, db, evidence, import, jobs, selection, witness};
 
 #[derive(Parser)]
 #[command(name = "endcheck-server", version, about = "The headquarters of Endcheck")]
@@ -220,7 +220,7 @@ fn run_policy(config: Config, command: PolicyCommand) -> anyhow::Result<String> 
         PolicyCommand::Export { folder } => {
             let app = App::open(config, Clock::default())?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            checks::selection::export(&app, &folder, runtime.handle())
+            selection::export(&app, &folder, runtime.handle())
         }
     }
 }

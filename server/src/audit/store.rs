@@ -14,7 +14,6 @@ use endcheck_protocol::sync::Receipt;
 use endcheck_protocol::time::Timestamp;
 
 use crate::accounts;
-use crate::checks::selection::{SeedDocument, SelectionDocument};
 use crate::db::schema::{
     assessments, checks, custody_ledger, custody_notes, custody_pending, derived_files,
     determination_approvals, determinations, devices, evidence_files, exports, findings, log_entries,
@@ -23,6 +22,7 @@ use crate::db::schema::{
 use crate::db::{Conn, MultiBackend};
 use crate::error::Result;
 use crate::risk::draw::Seed;
+use crate::selection::{SeedDocument, SelectionDocument};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = log_entries, check_for_backend(MultiBackend))]

@@ -23,8 +23,7 @@ pub struct ApiDoc;
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/api/v1/checks").post(open).get(list))
-        .service(resource("/api/v1/checks/{id}").get(find))
-        .configure(super::selection::routes);
+        .service(resource("/api/v1/checks/{id}").get(find));
 }
 
 /// Open a check on a shipment.

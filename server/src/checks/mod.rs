@@ -3,7 +3,6 @@
 //! A check is opened by a person or, as routine, by the tick; it is carried out by visits.
 
 mod http;
-pub mod selection;
 mod store;
 
 use std::collections::BTreeSet;
@@ -151,6 +150,11 @@ pub fn open_routine_for(
     };
     let origin = Origin { key: Some(key), ..Origin::default() };
     Ok(store::insert_once(conn, &check, &origin)?.then_some(check))
+}
+
+/// Opens a check that comes from somewhere, unless one of that origin is open. Whether it is new.
+pub(crate) fn insert(conn: &mut Conn, check: &Check, origin: &Origin<'_>) -> Result<bool> {
+    store::insert_once(conn, check, origin)
 }
 
 /// A check by its id.

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 
 use super::{Outcome, Tick};
 use crate::app::App;
-use crate::checks;
 use crate::db::schema::{file_faults, orphan_files, scrub_rounds};
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
 use crate::evidence::{self, Fault};
+use crate::selection;
 
 /// Files between two notes of how far the round is.
 const SLICE: i64 = 32;
@@ -238,7 +238,7 @@ pub(super) async fn orphans(app: Arc<App>, tick: Tick) -> Result<Outcome> {
         .read(move |conn| {
             let mut unnamed = Vec::new();
             for (sha256, size_bytes) in found {
-                if !evidence::is_named(conn, &sha256)? && !checks::selection::is_pool(conn, &sha256)? {
+                if !evidence::is_named(conn, &sha256)? && !selection::is_pool(conn, &sha256)? {
                     unnamed.push((sha256, i64::try_from(size_bytes).unwrap_or(i64::MAX)));
                 }
             }

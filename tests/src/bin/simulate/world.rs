@@ -79,12 +79,12 @@ const COUNTRIES: [(&str, u64); 12] = [
     ("VN", 3),
 ];
 const GOODS: [(&str, &str, u64); 6] = [
-    ("2B001", "845931", 20),
-    ("3A001", "854231", 25),
-    ("3A002", "854370", 15),
-    ("5A002", "851762", 20),
-    ("6A003", "852589", 10),
-    ("1C350", "292090", 10),
+    ("2B999", "845931", 22),
+    ("3A991", "854231", 24),
+    ("4A994", "847150", 20),
+    ("5A992", "851762", 18),
+    ("2B001", "845710", 14),
+    ("1C350", "292090", 2),
 ];
 
 pub struct World {
@@ -320,14 +320,11 @@ fn choose(
                 .map(|(place, candidate)| (candidate.shipment.as_str(), place))
                 .collect();
             let drawn = draw::draw(pool, capacity, random_percent, seed);
-            let mut chosen: Vec<(usize, bool)> = drawn
+            drawn
                 .chosen
                 .iter()
                 .filter_map(|one| Some((*places.get(one.shipment.as_str())?, one.way == draw::Way::Random)))
-                .collect();
-            // The other ways have no more than the capacity; neither has this one here.
-            chosen.truncate(room);
-            chosen
+                .collect()
         }
     }
 }

@@ -16,9 +16,9 @@ use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Check, CheckKind, Origin, Trigger};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
+use crate::checks::{self, Check, CheckKind, Origin, Trigger};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
@@ -371,7 +371,7 @@ fn open(
         assessment: Some(&chosen.assessment),
         item_sample: if all { None } else { Some(written(&to_see)?) },
     };
-    super::store::insert_once(conn, &check, &origin)?;
+    checks::insert(conn, &check, &origin)?;
     Ok(())
 }
 
@@ -466,7 +466,7 @@ pub fn depart(
                 assessment: None,
                 item_sample: None,
             };
-            super::store::insert_once(conn, &check, &origin)?;
+            checks::insert(conn, &check, &origin)?;
         }
         (OverrideAct::Drop, true) => {
             if let Some(check) = store::opened(conn, id)?.get(&shipment.key)
