@@ -96,7 +96,7 @@ fn a_policy_comes_into_force_by_two_people_after_a_shadow_run() {
 
     // A newer version: its shadow run says who would move and why.
     let stricter =
-        default_policy().replacen("version = 1", "version = 2", 1).replacen("medium = 25", "medium = 1", 1);
+        default_policy().replacen("version = 1", "version = 2", 1).replacen("high = 50", "high = 26", 1);
     let stricter = stricter.split("# Examples").next().unwrap().to_owned();
     load(&manager, &stricter.replacen("version = 2", "version = 1", 1))
         .expect_problem(409, "policy-version-exists");
@@ -107,7 +107,7 @@ fn a_policy_comes_into_force_by_two_people_after_a_shadow_run() {
         .as_object()
         .unwrap()
         .iter()
-        .filter(|(way, _)| *way == "low → medium")
+        .filter(|(way, _)| *way == "medium → high")
         .map(|(_, count)| count.as_u64().unwrap())
         .sum();
     assert_eq!(report["moved"].as_array().unwrap().len() as u64, moved, "{report:#}");

@@ -449,5 +449,5 @@ async fn the_key_set_verifies_tokens_and_every_path_is_described() {
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::EdDSA);
     validation.set_audience(&["Authority"]);
     jsonwebtoken::decode::<AccessClaims>(&token, &key, &validation).unwrap();
-    assert_eq!(super::openapi().paths.paths.len(), 16);
+    assert_eq!(super::openapi().paths.paths.len(), 17);
 }

@@ -369,9 +369,8 @@ fn of_a_dishonest_authority(forger: &mut Forger<'_>) {
     forger.restore();
 
     // A thing that was logged as something else.
-    let document = forger.below("data/determinations/").into_iter();
-    let document =
-        document.filter(|path| path.to_string_lossy().ends_with("determination.json")).next_back().unwrap();
+    let mut document = forger.below("data/determinations/").into_iter();
+    let document = document.rfind(|path| path.to_string_lossy().ends_with("determination.json")).unwrap();
     let alone = forged_alone(forger, EntryKind::Record, &Sha256::of(&forger.whole[&document]));
     let proof = forger.name(&document).replace("data/determinations", "data/proofs");
     let proof = forger.folder.join(proof.replace(".json", ".tlog-proof"));

@@ -7,6 +7,8 @@
 mod picture;
 mod world;
 
+use std::io::Write as _;
+
 use endcheck_server::risk::DEFAULT_POLICY;
 use endcheck_server::risk::policy::Policy;
 
@@ -26,15 +28,16 @@ fn main() -> anyhow::Result<()> {
         let years = World::new(2026).play(&policy, method, YEARS, SHIPMENTS, CAPACITY)?;
         all.push((method, years));
     }
-    println!(
-        "{} shipments a year for {YEARS} years, {CAPACITY} checks a year, policy {}",
-        SHIPMENTS, policy.hash
+    let mut said = format!(
+        "{SHIPMENTS} shipments a year for {YEARS} years, {CAPACITY} checks a year, policy {}\n{}",
+        policy.hash,
+        table(&all)
     );
-    println!("{}", table(&all));
     if let Some(path) = std::env::args_os().nth(1) {
         std::fs::write(&path, picture::svg(&all))?;
-        println!("{} written", std::path::Path::new(&path).display());
+        said.push_str(&format!("{} written\n", std::path::Path::new(&path).display()));
     }
+    std::io::stdout().write_all(said.as_bytes())?;
     Ok(())
 }
 

@@ -6,6 +6,9 @@ const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 190.0;
 const COLOURS: [&str; 3] = ["#14507a", "#8a939c", "#c4622d"];
 
+/// A heading, a unit, and what is drawn of a year.
+type Panel<'a> = (&'a str, &'a str, &'a dyn Fn(&Year) -> f64);
+
 /// The picture as SVG.
 pub fn svg(all: &[(Method, Vec<Year>)]) -> String {
     let share_found = |year: &Year| 100.0 * year.found as f64 / year.diverted.max(1) as f64;
@@ -15,7 +18,7 @@ pub fn svg(all: &[(Method, Vec<Year>)]) -> String {
         let truth = year.diverted as f64 / super::SHIPMENTS as f64;
         100.0 * (year.estimate.unwrap_or(0.0) - truth)
     };
-    let panels: [(&str, &str, &dyn Fn(&Year) -> f64); 3] = [
+    let panels: [Panel<'_>; 3] = [
         ("Diversions found", "% of all that there were in the year", &share_found),
         ("New patterns found", "% of those that no rule knows", &new_found),
         ("What checks say of all shipments", "percentage points above the truth", &error),
