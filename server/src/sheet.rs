@@ -1,6 +1,6 @@
 //! Lists for spreadsheets: CSV as RFC 4180 has it, in which no cell can start a formula.
 
-/// The media type of what [`line`] makes.
+/// The media type of what [`line()`] makes.
 pub const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
 /// A line with its end. A cell that a spreadsheet would take for a formula gets an apostrophe before it.
