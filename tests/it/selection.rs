@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
+use diesel::connection::SimpleConnection as _;
+use endcheck_server::jobs;
 use endcheck_tests::{Http, workspace_root};
 use serde_json::{Value, json};
 
@@ -290,4 +293,125 @@ fn outcomes_and_signals_move_points_and_unknown_facts_are_named() {
     let after = newest();
     assert_eq!(after["assessment"]["facts"]["end_user_unfavourable"], 1);
     assert!(points(&after) > points(&before), "{after:#}");
+}
+
+/// What is changed behind the program's back, and what the audit says of it.
+#[test]
+fn what_somebody_changes_in_the_rows_of_risk_is_found_out() {
+    let mut office = Office::with_programme();
+    put_into_force(&office, &default_policy());
+    let _ = drawn(&office, 4);
+    office.server.damaged();
+    assert!(office.server.audit().holds(), "{}", office.server.audit().told());
+    let guarded = office.server.database();
+    let mut conn = guarded.connect();
+    guarded.remove_guards(&mut conn);
+    conn.batch_execute(
+        "create table kept_policy as select document as o, substr(document, 2) as shorter from policies",
+    )
+    .unwrap();
+    for (undo, change, said) in [
+        (
+            "update policies set document = (select o from kept_policy)",
+            "update policies set document = (select shorter from kept_policy)",
+            "is not the bytes that its name says",
+        ),
+        (
+            "update policy_activations set document = replace(document, '\"approved_by\":[],\"was\":', '\"approved_by\":')",
+            "update policy_activations set document = replace(document, '\"approved_by\":', '\"approved_by\":[],\"was\":')",
+            "activation 1 of a policy is not what entry",
+        ),
+        (
+            "update assessments set points = points - 1",
+            "update assessments set points = points + 1",
+            "is not the document that its name says",
+        ),
+        (
+            "update assessments set document = replace(document, '\"tips\":7', '\"tips\":0')",
+            "update assessments set document = replace(document, '\"tips\":0', '\"tips\":7')",
+            "is not the document that its name says",
+        ),
+        (
+            "update selections set capacity = capacity - 1",
+            "update selections set capacity = capacity + 1",
+            "is not the one that was committed to",
+        ),
+        (
+            "update selections set seed = replace(seed, 'x', '')",
+            "update selections set seed = seed || 'x'",
+            "is not the one that was committed to",
+        ),
+        (
+            "update selection_draws set document = replace(document, '\"pool_size\":9', '\"pool_size\":')",
+            "update selection_draws set document = replace(document, '\"pool_size\":', '\"pool_size\":9')",
+            "draw",
+        ),
+        (
+            "update checks set selection_id = (select id from selections) where assessment_hash is not null",
+            "update checks set selection_id = null",
+            "are not those that it chose",
+        ),
+    ] {
+        conn.batch_execute(change).unwrap_or_else(|error| panic!("{change}: {error}"));
+        let told = office.server.audit().told();
+        assert!(told.contains(said), "{change}:\n{told}");
+        conn.batch_execute(undo).unwrap_or_else(|error| panic!("{undo}: {error}"));
+        assert!(office.server.audit().holds(), "{undo}:\n{}", office.server.audit().told());
+    }
+}
+
+#[test]
+fn a_policy_past_its_review_draws_nothing_and_those_who_approve_are_told_once() {
+    let office = Office::with_programme();
+    put_into_force(&office, &default_policy());
+    let command = json!({ "capacity": 2, "note": "Too late" });
+    let committed = office.manager().post("/api/v1/selections", &command).expect_json(201);
+    let days = (chrono::NaiveDate::from_ymd_opt(2027, 12, 1).unwrap() - office.server.clock().now().day())
+        .num_days();
+    office.server.clock().advance(TimeDelta::days(days));
+    let path = format!("/api/v1/selections/{}/draw", text(&committed, "/id"));
+    office.manager().post(&path, &json!({})).expect_problem(409, "policy-expired");
+    office.manager().post("/api/v1/selections", &command).expect_problem(409, "policy-expired");
+    for _ in 0..2 {
+        let ran = office.manager().post("/api/v1/jobs/policy-expiry/run", &json!({}));
+        assert!(ran.status < 300, "{}", ran.text());
+        let job = jobs::find("policy-expiry").unwrap();
+        actix_web::rt::System::new().block_on(jobs::attend(office.server.app(), job)).unwrap();
+        office.server.clock().advance(TimeDelta::minutes(1));
+    }
+    let notices = office.manager().get("/api/v1/notices").expect_json(200).to_string();
+    assert_eq!(notices.matches("has expired: nothing is drawn").count(), 1, "{notices}");
+}
+
+#[test]
+fn a_check_for_which_a_visit_is_planned_is_not_dropped_and_another_policy_voids_the_seed() {
+    let office = Office::with_programme();
+    put_into_force(&office, &default_policy());
+    let selection = drawn(&office, 2);
+    let checks = office.manager().get("/api/v1/checks?limit=100").expect_json(200);
+    let day = office.server.clock().now().day();
+    let visit = json!({ "check": checks["items"][0]["id"], "inspector": null,
+        "window_start": format!("{day}T00:00"), "window_end": format!("{}T23:59", day.succ_opt().unwrap()) });
+    assert_eq!(office.manager().post("/api/v1/visits", &visit).status, 201);
+    let drop = json!({ "shipment": checks["items"][0]["shipment"], "act": "drop", "reason": "Not now." });
+    let path = format!("/api/v1/selections/{}/overrides", text(&selection, "/id"));
+    office.manager().post(&path, &drop).expect_problem(409, "visit-planned");
+
+    let command = json!({ "capacity": 2, "note": "Next" });
+    let committed = office.manager().post("/api/v1/selections", &command).expect_json(201);
+    let newer = default_policy().replacen("version = 1", "version = 2", 1);
+    let hash = text(&load(&office.manager(), &newer).expect_json(201), "/hash");
+    let of_policy = format!("/api/v1/policies/{hash}");
+    assert_eq!(office.manager().post(&format!("{of_policy}/shadow"), &json!({})).status, 200);
+    let mut conn = office.server.app().connection().unwrap();
+    let now = office.server.clock().now();
+    let roles = [endcheck_server::accounts::Role::Manager];
+    let third = crate::office::add_user(&mut conn, "cleo", "Cleo Roux", &roles, now);
+    std::mem::drop(conn);
+    for person in [&office.ada, &third] {
+        let approval = json!({ "reason": "Agreed." });
+        assert_eq!(office.as_person(person).post(&format!("{of_policy}/approvals"), &approval).status, 200);
+    }
+    let path = format!("/api/v1/selections/{}/draw", text(&committed, "/id"));
+    office.manager().post(&path, &json!({})).expect_problem(409, "policy-changed");
 }
