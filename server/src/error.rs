@@ -103,6 +103,18 @@ impl Error {
         }
     }
 
+    /// For whoever works at the machine itself: a refusal with its fields, a failure with its cause.
+    #[must_use]
+    pub fn told(self) -> anyhow::Error {
+        let problem = match self {
+            Self::Refused(problem) => problem,
+            Self::Internal(error) => return error,
+        };
+        let fields: String =
+            problem.errors.iter().map(|error| format!("\n  {}: {}", error.field, error.reason)).collect();
+        anyhow::anyhow!("{}: {}{fields}", problem.title, problem.detail)
+    }
+
     /// What is told to the caller.
     #[must_use]
     pub fn problem(&self) -> Problem {

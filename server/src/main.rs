@@ -14,6 +14,7 @@ use endcheck_server::accounts::{self, Role};
 use endcheck_server::app::{self, App};
 use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
+use endcheck_server::error::Error;
 use endcheck_server::exports::{self, ExportVisit, Exporter};
 use endcheck_server::risk::commands::{self, PolicyCommand};
 use endcheck_server::{audit, db, evidence, import, jobs, selection, witness};
@@ -162,7 +163,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Verify => {
-            let audit = audit::run(&mut *database(&config)?.get()?).map_err(told)?;
+            let audit = audit::run(&mut *database(&config)?.get()?).map_err(Error::told)?;
             print(&audit.told());
             anyhow::ensure!(audit.holds(), "what is stored is not what the log commits to");
             Ok(())
@@ -176,9 +177,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let mut conn = database(&config)?.get()?;
             let user =
                 accounts::add_user(&mut conn, &login, &name, &password, &roles, Clock::default().now())
-                    .map_err(told)?;
+                    .map_err(Error::told)?;
             if let Some(mail) = mail {
-                accounts::set_mail(&mut conn, &user.id, Some(&mail)).map_err(told)?;
+                accounts::set_mail(&mut conn, &user.id, Some(&mail)).map_err(Error::told)?;
             }
             print(&format!("{} {}", user.id, user.login));
             Ok(())
@@ -211,7 +212,7 @@ fn run_policy(config: Config, command: PolicyCommand) -> anyhow::Result<String> 
             let password = password(&login)?;
             let pool = database(&config)?;
             let mut conn = pool.get()?;
-            let actor = accounts::person(&mut conn, &login, &password).map_err(told)?;
+            let actor = accounts::person(&mut conn, &login, &password).map_err(Error::told)?;
             commands::activate(&mut conn, &actor, &file, reason, now)
         }
         PolicyCommand::Replay { assessment } => {
@@ -241,7 +242,7 @@ fn export(config: Config, command: &ExportVisit, out: &Path) -> anyhow::Result<S
     })?;
     let now = app.clock.now();
     let written = exports::prepare(&mut *app.pool.get()?, &app, Exporter::CommandLine, command, now)
-        .map_err(told)
+        .map_err(Error::told)
         .and_then(|prepared| {
             let mut told = format!(
                 "{} written.\nBag {} shows the first {} entries of the log.",
@@ -391,16 +392,6 @@ fn make_escrow(file: &Path) -> anyhow::Result<String> {
     made.write_all(format!("{}\n", identity.to_string().expose_secret()).as_bytes())?;
     made.sync_all()?;
     Ok(identity.to_public().to_string())
-}
-
-/// A refusal as a person at a terminal wants it.
-fn told(error: endcheck_server::error::Error) -> anyhow::Error {
-    let problem = error.problem();
-    let mut text = format!("{}: {}", problem.title, problem.detail);
-    for error in &problem.errors {
-        text.push_str(&format!("\n  {}: {}", error.field, error.reason));
-    }
-    anyhow::anyhow!(text)
 }
 
 fn start_logging(config: &Config) {

@@ -54,8 +54,8 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     let photo = text(&before, "/files/0/record");
 
     let backup = tempfile::tempdir().unwrap();
-    back_up(&server, backup.path());
     let size = server.check();
+    back_up(&server, backup.path());
 
     // What is handed in from here on is lost with the server. Another device's part moves the numbers
     // of the log far beyond those that the restored server begins with.
@@ -75,7 +75,8 @@ fn a_restored_server_shows_the_same_and_devices_sync_on() {
     server.kill();
 
     let restored = restore(backup.path(), &address, &recipient);
-    assert_eq!(log::verify(&mut restored.database.connect()).unwrap().size, size);
+    // Notes of custody that waited in the backup may be committed by now.
+    assert!(log::verify(&mut restored.database.connect()).unwrap().size >= size);
     // The keys came along: nobody has to sign in anew.
     assert_eq!(dossier(&investigator, &visit), before);
     let original = investigator.get(&format!("/api/v1/records/{photo}/original")).expect(200);

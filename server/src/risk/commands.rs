@@ -59,18 +59,6 @@ fn read(file: &Path) -> anyhow::Result<Policy> {
     })
 }
 
-fn told(error: Error) -> anyhow::Error {
-    match error {
-        Error::Internal(error) => error,
-        refused => {
-            let problem = refused.problem();
-            let fields: String =
-                problem.errors.iter().map(|one| format!("\n  {}: {}", one.field, one.reason)).collect();
-            anyhow::anyhow!("{}{fields}", problem.detail)
-        }
-    }
-}
-
 /// Checks a document: what it is when it is whole.
 ///
 /// # Errors
@@ -114,7 +102,7 @@ pub fn diff(conn: &mut Conn, new: &Path, old: Option<&Path>, now: Timestamp) -> 
     let new = read(new)?;
     let old = match old {
         Some(old) => read(old)?,
-        None => force::in_force(conn).map_err(told)?,
+        None => force::in_force(conn).map_err(Error::told)?,
     };
     let mut text = format!("{} {} → {} {}\n", old.id, old.version, new.id, new.version);
     for rule in &old.rules {
@@ -146,7 +134,7 @@ pub fn diff(conn: &mut Conn, new: &Path, old: Option<&Path>, now: Timestamp) -> 
     {
         text.push_str("~ bands, days, shares or sampling\n");
     }
-    let report = force::compare(conn, &new, Some(&old), now.day()).map_err(told)?;
+    let report = force::compare(conn, &new, Some(&old), now.day()).map_err(Error::told)?;
     text.push_str(&format!("{} shipments:\n", report.shipments));
     for (way, count) in &report.moves {
         text.push_str(&format!("  {way}: {count}\n"));
@@ -176,15 +164,16 @@ pub fn activate(
     now: Timestamp,
 ) -> anyhow::Result<String> {
     let document = document(file)?;
-    let held = conn.write(|conn| force::load(conn, actor, &document, now)).map_err(told)?;
-    let found = force::state(conn, &held.hash).map_err(told)?;
+    let held = conn.write(|conn| force::load(conn, actor, &document, now)).map_err(Error::told)?;
+    let found = force::state(conn, &held.hash).map_err(Error::told)?;
     if !found.active && found.shadow.is_none() {
-        let report = force::shadow_run(conn, actor, &held.hash, now).map_err(told)?;
+        let report = force::shadow_run(conn, actor, &held.hash, now).map_err(Error::told)?;
         std::io::stderr().write_all(
             format!("shadow run over {} shipments: {:?}\n", report.shipments, report.moves).as_bytes(),
         )?;
     }
-    let state = conn.write(|conn| force::approve(conn, actor, &held.hash, reason, now)).map_err(told)?;
+    let state =
+        conn.write(|conn| force::approve(conn, actor, &held.hash, reason, now)).map_err(Error::told)?;
     Ok(if state.active {
         format!("{} version {} is in force.", held.id, held.version)
     } else {
@@ -208,13 +197,20 @@ pub fn replay(conn: &mut Conn, only: Option<&Sha256>) -> anyhow::Result<String> 
     loop {
         let rows = match only {
             Some(hash) => {
-                vec![store::assessment(conn, hash).map_err(told)?.context("there is no such assessment")?]
+                vec![
+                    store::assessment(conn, hash)
+                        .map_err(Error::told)?
+                        .context("there is no such assessment")?,
+                ]
             }
-            None => store::assessments_after(conn, &after, 1_000).map_err(told)?,
+            None => store::assessments_after(conn, &after, 1_000).map_err(Error::told)?,
         };
         for row in &rows {
             if !policies.contains_key(&row.policy_hash) {
-                policies.insert(row.policy_hash.clone(), force::held(conn, &row.policy_hash).map_err(told)?);
+                policies.insert(
+                    row.policy_hash.clone(),
+                    force::held(conn, &row.policy_hash).map_err(Error::told)?,
+                );
             }
             let policy = policies.get(&row.policy_hash).context("the policy was just read")?;
             match assessed_again(policy, &row.document) {

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::assess::{Assessment, Assessor};
+use super::gather::{self, Gathered};
 use super::policy::{Band, Policy};
 use super::store::{self, HeldPolicy};
-use super::{failing_cases, gather, rescoring};
+use super::{failing_cases, rescoring};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::db::Conn;
@@ -227,37 +228,28 @@ pub fn compare(
     let other = against.map(Assessor::new);
     let mut after = String::new();
     loop {
-        let gathered = gather::after(conn, policy, &after, BATCH, on)?;
-        let Some(last) = gathered.last() else { break };
+        let batch = gather::after(conn, &after, BATCH)?;
+        let Some(last) = batch.last() else { break };
+        after = last.to_string();
         // Tiers and groups are the policy's own.
-        let beside = match against {
-            Some(against) => Some(gather::after(conn, against, &after, BATCH, on)?),
-            None => None,
-        };
-        after = last.id.to_string();
-        for (place, shipment) in gathered.iter().enumerate() {
-            let assessment = assessed(&assessor, &shipment.key, &shipment.facts, on)?;
+        let beside = against.map(|against| batch.facts(against, on)).transpose()?;
+        for (place, shipment) in batch.facts(policy, on)?.iter().enumerate() {
+            let assessment = assessed(&assessor, shipment, on)?;
             let before = match (&other, beside.as_ref().and_then(|all| all.get(place))) {
-                (Some(other), Some(shipment)) => Some(assessed(other, &shipment.key, &shipment.facts, on)?),
+                (Some(other), Some(shipment)) => Some(assessed(other, shipment, on)?),
                 _ => None,
             };
             report.add(before.as_ref(), &assessment);
         }
     }
-    report
-        .moved
-        .sort_by_key(|moved| std::cmp::Reverse((moved.points - moved.points_before.unwrap_or(0)).abs()));
-    report.moved.truncate(MAX_MOVED);
+    report.keep_largest();
     Ok(report)
 }
 
-fn assessed(
-    assessor: &Assessor<'_>,
-    key: &str,
-    facts: &super::facts::Facts,
-    on: NaiveDate,
-) -> Result<Assessment> {
-    assessor.assess(key, facts, on).map_err(|e| Error::Internal(anyhow::anyhow!("{key}: {e}")))
+fn assessed(assessor: &Assessor<'_>, shipment: &Gathered, on: NaiveDate) -> Result<Assessment> {
+    assessor
+        .assess(&shipment.key, &shipment.facts, on)
+        .map_err(|e| Error::Internal(anyhow::anyhow!("{}: {e}", shipment.key)))
 }
 
 impl ShadowReport {
@@ -266,7 +258,7 @@ impl ShadowReport {
         let from = before.map(|before| before.band);
         let named = from.map_or("none", Band::as_str);
         *self.moves.entry(format!("{named} → {}", after.band.as_str())).or_default() += 1;
-        if from.is_some() && from != Some(after.band) && self.moved.len() < 2 * MAX_MOVED {
+        if from.is_some() && from != Some(after.band) {
             self.moved.push(Moved {
                 shipment: after.shipment.clone(),
                 from,
@@ -275,7 +267,17 @@ impl ShadowReport {
                 points: after.points,
                 because: differences(before, after),
             });
+            if self.moved.len() >= 2 * MAX_MOVED {
+                self.keep_largest();
+            }
         }
+    }
+
+    /// Sorts those that would move by how far, and keeps the first.
+    fn keep_largest(&mut self) {
+        let change = |moved: &Moved| (moved.points - moved.points_before.unwrap_or(0)).abs();
+        self.moved.sort_by_key(|moved| std::cmp::Reverse(change(moved)));
+        self.moved.truncate(MAX_MOVED);
     }
 }
 

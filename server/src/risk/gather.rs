@@ -40,6 +40,48 @@ struct Paper {
     destination: String,
 }
 
+#[derive(Queryable)]
+struct PaperRow {
+    id: ShipmentId,
+    key: String,
+    exporter: PartyId,
+    /// JSON list of ids.
+    intermediates: String,
+    consignee: PartyId,
+    end_user: PartyId,
+    hs6: String,
+    arrived_on: Option<String>,
+    control_entry: String,
+    licence: LicenceId,
+    destination: String,
+}
+
+impl TryFrom<PaperRow> for Paper {
+    type Error = Error;
+    fn try_from(row: PaperRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            key: row.key,
+            exporter: row.exporter,
+            intermediates: serde_json::from_str(&row.intermediates).map_err(|e| Error::Internal(e.into()))?,
+            consignee: row.consignee,
+            end_user: row.end_user,
+            hs6: row.hs6,
+            arrived_on: row.arrived_on.and_then(|day| day.parse().ok()),
+            control_entry: row.control_entry,
+            licence: row.licence,
+            destination: row.destination,
+        })
+    }
+}
+
+impl Paper {
+    /// All whom the shipment names; one may be named twice.
+    fn parties(&self) -> impl Iterator<Item = &PartyId> {
+        [&self.exporter, &self.consignee, &self.end_user].into_iter().chain(&self.intermediates)
+    }
+}
+
 struct Party {
     kind: String,
     country: String,
@@ -47,100 +89,61 @@ struct Party {
     created_at: Timestamp,
 }
 
-/// The next shipments after an id, with their facts as of a day.
+/// Shipments with what is known of them, whatever policy asks.
+pub struct Batch {
+    papers: Vec<Paper>,
+    known: Known,
+}
+
+impl Batch {
+    /// The last of them; none where there are none.
+    #[must_use]
+    pub fn last(&self) -> Option<&ShipmentId> {
+        self.papers.last().map(|paper| &paper.id)
+    }
+
+    /// Each with its facts as of a day; tiers and groups are the policy's own.
+    ///
+    /// # Errors
+    /// When a fact is not of its type.
+    pub fn facts(&self, policy: &Policy, on: NaiveDate) -> Result<Vec<Gathered>> {
+        let gathered = self.papers.iter().map(|paper| {
+            let facts =
+                self.known.facts(policy, paper, on).map_err(|e| Error::Internal(anyhow::anyhow!(e)))?;
+            Ok(Gathered { id: paper.id.clone(), key: paper.key.clone(), facts })
+        });
+        gathered.collect()
+    }
+}
+
+/// The next shipments after an id.
 ///
 /// # Errors
 /// When the database fails.
-pub fn after(conn: &mut Conn, policy: &Policy, id: &str, limit: i64, on: NaiveDate) -> Result<Vec<Gathered>> {
-    let rows =
-        papers().filter(shipments::id.gt(id)).order(shipments::id).limit(limit).select(PAPER).load(conn)?;
-    complete(conn, policy, rows, on)
-}
-
-#[diesel::dsl::auto_type]
-fn papers() -> _ {
-    shipments::table
+pub fn after(conn: &mut Conn, id: &str, limit: i64) -> Result<Batch> {
+    let rows: Vec<PaperRow> = shipments::table
         .inner_join(licence_lines::table.on(licence_lines::id.eq(shipments::licence_line_id)))
         .inner_join(sites::table.on(sites::id.eq(shipments::site_id)))
-}
-
-type PaperRow = (
-    ShipmentId,
-    String,
-    PartyId,
-    String,
-    PartyId,
-    PartyId,
-    String,
-    Option<String>,
-    String,
-    LicenceId,
-    String,
-);
-
-const PAPER: (
-    shipments::id,
-    shipments::key,
-    shipments::exporter_id,
-    shipments::intermediates,
-    shipments::consignee_id,
-    shipments::end_user_id,
-    shipments::hs6,
-    shipments::arrived_on,
-    licence_lines::control_entry,
-    licence_lines::licence_id,
-    sites::country,
-) = (
-    shipments::id,
-    shipments::key,
-    shipments::exporter_id,
-    shipments::intermediates,
-    shipments::consignee_id,
-    shipments::end_user_id,
-    shipments::hs6,
-    shipments::arrived_on,
-    licence_lines::control_entry,
-    licence_lines::licence_id,
-    sites::country,
-);
-
-fn complete(conn: &mut Conn, policy: &Policy, rows: Vec<PaperRow>, on: NaiveDate) -> Result<Vec<Gathered>> {
-    let mut papers = Vec::with_capacity(rows.len());
-    for (
-        id,
-        key,
-        exporter,
-        intermediates,
-        consignee,
-        end_user,
-        hs6,
-        arrived_on,
-        control_entry,
-        licence,
-        destination,
-    ) in rows
-    {
-        papers.push(Paper {
-            intermediates: serde_json::from_str(&intermediates).map_err(|e| Error::Internal(e.into()))?,
-            arrived_on: arrived_on.and_then(|day| day.parse().ok()),
-            id,
-            key,
-            exporter,
-            consignee,
-            end_user,
-            hs6,
-            control_entry,
-            licence,
-            destination,
-        });
-    }
+        .filter(shipments::id.gt(id))
+        .order(shipments::id)
+        .limit(limit)
+        .select((
+            shipments::id,
+            shipments::key,
+            shipments::exporter_id,
+            shipments::intermediates,
+            shipments::consignee_id,
+            shipments::end_user_id,
+            shipments::hs6,
+            shipments::arrived_on,
+            licence_lines::control_entry,
+            licence_lines::licence_id,
+            sites::country,
+        ))
+        .load(conn)?;
+    let papers: Vec<Paper> = rows.into_iter().map(Paper::try_from).collect::<Result<_>>()?;
     let shipment_ids: Vec<&ShipmentId> = papers.iter().map(|paper| &paper.id).collect();
-    let party_ids: BTreeSet<&PartyId> = papers
-        .iter()
-        .flat_map(|paper| {
-            [&paper.exporter, &paper.consignee, &paper.end_user].into_iter().chain(&paper.intermediates)
-        })
-        .collect();
+    let party_ids: BTreeSet<&PartyId> = papers.iter().flat_map(Paper::parties).collect();
     let party_ids: Vec<&PartyId> = party_ids.into_iter().collect();
     let known = Known {
         parties: load_parties(conn, &party_ids)?,
@@ -148,15 +151,9 @@ fn complete(conn: &mut Conn, policy: &Policy, rows: Vec<PaperRow>, on: NaiveDate
         signals: Signals::of(store::signals(conn, &shipment_ids, &party_ids)?),
         conditions: conditions(conn, &papers)?,
         counts: counts(conn, &shipment_ids)?,
-        sightings: sightings(conn, &shipment_ids, on)?,
+        unseen_since: serials::unseen_since(conn, &shipment_ids)?,
     };
-    papers
-        .into_iter()
-        .map(|paper| {
-            let facts = known.facts(policy, &paper, on).map_err(|e| Error::Internal(anyhow::anyhow!(e)))?;
-            Ok(Gathered { id: paper.id, key: paper.key, facts })
-        })
-        .collect()
+    Ok(Batch { papers, known })
 }
 
 fn load_parties(conn: &mut Conn, ids: &[&PartyId]) -> Result<HashMap<PartyId, Party>> {
@@ -216,14 +213,6 @@ fn counts(conn: &mut Conn, ids: &[&ShipmentId]) -> Result<HashMap<ShipmentId, (i
     Ok(found)
 }
 
-/// Since when no item of each shipment went unseen; a shipment of which one was never seen is left out.
-fn sightings(conn: &mut Conn, ids: &[&ShipmentId], on: NaiveDate) -> Result<HashMap<ShipmentId, Timestamp>> {
-    let end = Timestamp::from(on.and_hms_opt(23, 59, 59).unwrap_or_default().and_utc());
-    let seen = serials::last_seen(conn, ids, end)?;
-    let all_seen = seen.into_iter().filter(|(_, seen)| seen.never_seen == 0);
-    Ok(all_seen.filter_map(|(id, seen)| Some((id, seen.oldest_at?))).collect())
-}
-
 /// Signals that stand, by what they are about.
 #[derive(Default)]
 struct Signals {
@@ -251,7 +240,7 @@ struct Known {
     signals: Signals,
     conditions: HashMap<LicenceId, i64>,
     counts: HashMap<ShipmentId, (i64, i64)>,
-    sightings: HashMap<ShipmentId, Timestamp>,
+    unseen_since: HashMap<ShipmentId, Timestamp>,
 }
 
 impl Known {
@@ -310,7 +299,7 @@ impl Known {
         if let Some(arrived_on) = paper.arrived_on.filter(|day| *day <= on) {
             set("months_since_arrival", number(months(arrived_on, on)))?;
         }
-        if let Some(seen_at) = self.sightings.get(&paper.id) {
+        if let Some(seen_at) = self.unseen_since.get(&paper.id) {
             set("months_since_sighting", number(months(seen_at.day(), on)))?;
         }
         self.signals_of(paper, &mut facts)?;
@@ -318,10 +307,7 @@ impl Known {
     }
 
     fn signals_of(&self, paper: &Paper, facts: &mut Facts) -> Result<(), String> {
-        let parties: BTreeSet<&PartyId> = [&paper.exporter, &paper.consignee, &paper.end_user]
-            .into_iter()
-            .chain(&paper.intermediates)
-            .collect();
+        let parties: BTreeSet<&PartyId> = paper.parties().collect();
         let of_parties = parties.into_iter().filter_map(|party| self.signals.of_parties.get(party)).flatten();
         let of_shipment = self.signals.of_shipments.get(&paper.id).into_iter().flatten();
         let mut red_flags = Vec::new();

@@ -88,8 +88,8 @@ fn next_step(conn: &mut Conn, known: Option<Arc<Policy>>) -> Result<Option<(Arc<
 fn assess(conn: &mut Conn, policy: &Policy, after: &str, now: Timestamp) -> Result<Vec<AssessmentRow>> {
     let assessor = Assessor::new(policy);
     let on = now.day();
-    let gathered = gather::after(conn, policy, after, STEP, on)?;
-    gathered
+    gather::after(conn, after, STEP)?
+        .facts(policy, on)?
         .into_iter()
         .map(|shipment| {
             let assessment = assessor

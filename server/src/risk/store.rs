@@ -204,67 +204,46 @@ fn kind_word(kind: SignalKind) -> &'static str {
     }
 }
 
-type SignalRow = (
-    SignalId,
-    String,
-    String,
-    String,
-    Option<ShipmentId>,
-    Option<PartyId>,
-    UserId,
-    Timestamp,
-    Option<SignalId>,
-);
-
-const SIGNAL: (
-    risk_signals::id,
-    risk_signals::kind,
-    risk_signals::code,
-    risk_signals::note,
-    risk_signals::shipment_id,
-    risk_signals::party_id,
-    risk_signals::author_id,
-    risk_signals::noted_at,
-    risk_signals::withdraws,
-) = (
-    risk_signals::id,
-    risk_signals::kind,
-    risk_signals::code,
-    risk_signals::note,
-    risk_signals::shipment_id,
-    risk_signals::party_id,
-    risk_signals::author_id,
-    risk_signals::noted_at,
-    risk_signals::withdraws,
-);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = risk_signals, check_for_backend(MultiBackend))]
+struct SignalRow {
+    id: SignalId,
+    kind: String,
+    code: String,
+    note: String,
+    shipment_id: Option<ShipmentId>,
+    party_id: Option<PartyId>,
+    author_id: UserId,
+    noted_at: Timestamp,
+    withdraws: Option<SignalId>,
+}
 
 fn told(rows: Vec<SignalRow>) -> Vec<Signal> {
     let withdrawn: std::collections::HashSet<SignalId> =
-        rows.iter().filter_map(|row| row.8.clone()).collect();
-    rows.into_iter()
-        .map(|(id, kind, code, note, shipment, party, author, noted_at, withdraws)| Signal {
-            withdrawn: withdrawn.contains(&id),
-            kind: match kind.as_str() {
-                "red_flag" => SignalKind::RedFlag,
-                "tip" => SignalKind::Tip,
-                _ => SignalKind::Screening,
-            },
-            id,
-            code,
-            note,
-            shipment,
-            party,
-            author,
-            noted_at,
-            withdraws,
-        })
-        .collect()
+        rows.iter().filter_map(|row| row.withdraws.clone()).collect();
+    let signal = |row: SignalRow| Signal {
+        withdrawn: withdrawn.contains(&row.id),
+        kind: match row.kind.as_str() {
+            "red_flag" => SignalKind::RedFlag,
+            "tip" => SignalKind::Tip,
+            _ => SignalKind::Screening,
+        },
+        id: row.id,
+        code: row.code,
+        note: row.note,
+        shipment: row.shipment_id,
+        party: row.party_id,
+        author: row.author_id,
+        noted_at: row.noted_at,
+        withdraws: row.withdraws,
+    };
+    rows.into_iter().map(signal).collect()
 }
 
 pub(super) fn signal(conn: &mut Conn, id: &SignalId) -> Result<Option<Signal>> {
     let rows = risk_signals::table
         .filter(risk_signals::id.eq(id).or(risk_signals::withdraws.eq(id)))
-        .select(SIGNAL)
+        .select(SignalRow::as_select())
         .load(conn)?;
     Ok(told(rows).into_iter().find(|signal| signal.id == *id))
 }
@@ -278,11 +257,15 @@ pub(super) fn signals(
     let mut rows: Vec<SignalRow> = Vec::new();
     for some in shipments.chunks(CHUNK) {
         let about = risk_signals::shipment_id.eq_any(some.iter().copied());
-        rows.extend(risk_signals::table.filter(about).select(SIGNAL).load::<SignalRow>(conn)?);
+        rows.extend(
+            risk_signals::table.filter(about).select(SignalRow::as_select()).load::<SignalRow>(conn)?,
+        );
     }
     for some in parties.chunks(CHUNK) {
         let about = risk_signals::party_id.eq_any(some.iter().copied());
-        rows.extend(risk_signals::table.filter(about).select(SIGNAL).load::<SignalRow>(conn)?);
+        rows.extend(
+            risk_signals::table.filter(about).select(SignalRow::as_select()).load::<SignalRow>(conn)?,
+        );
     }
     let mut signals = told(rows);
     signals.sort_by(|a, b| a.id.cmp(&b.id));

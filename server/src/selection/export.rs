@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::{Selection, store};
 use crate::app::App;
 use crate::db::Conn;
+use crate::error::Error;
 use crate::{log, risk};
 
 /// Largest pool, in bytes.
@@ -34,18 +35,18 @@ pub fn export(app: &App, folder: &Path, runtime: &Handle) -> anyhow::Result<Stri
     };
     fs::create_dir(folder.join("policies"))?;
     fs::create_dir(folder.join("draws"))?;
-    let policies = risk::documents(&mut conn).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let policies = risk::documents(&mut conn).map_err(Error::told)?;
     for (hash, document) in &policies {
         write(&format!("policies/{hash}.toml"), document)?;
     }
     let assessments = write_assessments(&mut conn, &folder.join("assessments.ndjson"))?;
-    let draws = super::list(&mut conn).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let draws = super::list(&mut conn).map_err(Error::told)?;
     for draw in &draws {
         for (name, bytes) in files(&mut conn, app, draw, runtime)? {
             write(&format!("draws/{}.{name}", draw.id), &bytes)?;
         }
     }
-    let checkpoint = log::checkpoint(&mut conn, &app.keys.log).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let checkpoint = log::checkpoint(&mut conn, &app.keys.log).map_err(Error::told)?;
     write("checkpoint", checkpoint.as_bytes())?;
     write("policy", log::policy_text(app).as_bytes())?;
     Ok(format!(
@@ -60,7 +61,7 @@ fn write_assessments(conn: &mut Conn, path: &Path) -> anyhow::Result<u64> {
     let mut file = std::io::BufWriter::new(fs::File::create_new(path)?);
     let (mut after, mut count) = (String::new(), 0);
     loop {
-        let page = risk::assessment_documents(conn, &after, 2_000).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let page = risk::assessment_documents(conn, &after, 2_000).map_err(Error::told)?;
         let Some((last, _)) = page.last() else { break };
         after = last.to_string();
         for (_, document) in &page {
@@ -80,19 +81,16 @@ fn files(
     draw: &Selection,
     runtime: &Handle,
 ) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
-    let row = store::find(conn, &draw.id)
-        .map_err(|e| anyhow::anyhow!("{e}"))?
-        .context("the draw was just listed")?;
+    let row = store::find(conn, &draw.id).map_err(Error::told)?.context("the draw was just listed")?;
     let mut proof = |index: i64| -> anyhow::Result<Vec<u8>> {
-        let proof =
-            log::proof(conn, &app.keys.log, &app.witnesses, index).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let proof = log::proof(conn, &app.keys.log, &app.witnesses, index).map_err(Error::told)?;
         Ok(proof.text().into_bytes())
     };
     let mut files =
         vec![("seed.tlog-proof", proof(row.log_index)?), ("seed.json", row.document.into_bytes())];
     let (Some(drawn), Some(index)) = (&draw.drawn, draw.drawn_index) else { return Ok(files) };
     files.push(("selection.tlog-proof", proof(index)?));
-    files.push(("selection.json", super::written(drawn).map_err(|e| anyhow::anyhow!("{e}"))?.into_bytes()));
+    files.push(("selection.json", super::written(drawn).map_err(Error::told)?.into_bytes()));
     files.push(("pool.tsv", pool(app, &drawn.pool_sha256, runtime)?));
     Ok(files)
 }

@@ -135,15 +135,8 @@ async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) ->
             .insert_header((LOCATION, format!("/selections/{}", selection.id)))
             .finish()),
         Err(error @ Error::Internal(_)) => Err(error),
-        Err(refusal) => risk_page(app, &session, Some(said(&refusal))).await,
+        Err(refusal) => risk_page(app, &session, Some(refusal.told().to_string())).await,
     }
-}
-
-fn said(refusal: &Error) -> String {
-    let problem = refusal.problem();
-    let fields: Vec<String> =
-        problem.errors.iter().map(|one| format!("{}: {}", one.field, one.reason)).collect();
-    if fields.is_empty() { problem.detail } else { fields.join(" ") }
 }
 
 #[derive(Deserialize)]
@@ -162,7 +155,9 @@ async fn draw(
     match super::draw(&shared, &session.actor, &id).await {
         Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),
         Err(error @ Error::Internal(_)) => Err(error),
-        Err(refusal) => selection_page(app, &session, id.into_inner(), Some(said(&refusal))).await,
+        Err(refusal) => {
+            selection_page(app, &session, id.into_inner(), Some(refusal.told().to_string())).await
+        }
     }
 }
 

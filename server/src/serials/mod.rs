@@ -138,55 +138,11 @@ fn refresh(conn: &mut Conn, rules: &Rules, items: &[&ItemId]) -> Result<()> {
     store::put_states(conn, &new, &changed)
 }
 
-/// When the serials of a shipment were last seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LastSeen {
-    /// Serials of the shipment that are not gone.
-    pub serials: u64,
-    /// Those of them that nobody ever saw.
-    pub never_seen: u64,
-    /// When the one was last seen that was not seen for longest, of those ever seen.
-    pub oldest_at: Option<Timestamp>,
-    /// When any of them was last seen.
-    pub newest_at: Option<Timestamp>,
-    /// Those past their due date, of `serials`.
-    pub overdue: u64,
-}
-
-impl LastSeen {
-    /// Whole months of 30 days since the serial was seen that was not seen for longest; nothing where one
-    /// was never seen, or there is none.
-    #[must_use]
-    pub fn months_since(&self, now: Timestamp) -> Option<i64> {
-        let oldest = self.oldest_at.filter(|_| self.never_seen == 0)?;
-        Some(now.since(oldest).num_days().max(0) / 30)
-    }
-}
-
-/// When the serials of each of these shipments were last seen; shipments without serials are left out.
+/// Of each of these shipments when the serial was last seen that was not seen for longest, those that are gone
+/// left out. A shipment without serials, or with one that was never seen, is not in the answer.
 ///
 /// # Errors
 /// When the database fails.
-pub fn last_seen(
-    conn: &mut Conn,
-    shipments: &[&ShipmentId],
-    now: Timestamp,
-) -> Result<HashMap<ShipmentId, LastSeen>> {
-    let mut found: HashMap<ShipmentId, LastSeen> = HashMap::new();
-    for row in store::of_shipments(conn, shipments)? {
-        let one = found.entry(row.shipment_id).or_default();
-        if row.status == Status::Gone.as_str() {
-            continue;
-        }
-        one.serials += 1;
-        one.overdue += u64::from(row.due_order < now);
-        match row.last_seen_at {
-            None => one.never_seen += 1,
-            Some(at) => {
-                one.oldest_at = Some(one.oldest_at.map_or(at, |oldest| oldest.min(at)));
-                one.newest_at = one.newest_at.max(Some(at));
-            }
-        }
-    }
-    Ok(found)
+pub fn unseen_since(conn: &mut Conn, shipments: &[&ShipmentId]) -> Result<HashMap<ShipmentId, Timestamp>> {
+    store::unseen_since(conn, shipments)
 }

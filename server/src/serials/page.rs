@@ -91,49 +91,35 @@ struct SerialsPage {
     csv: String,
 }
 
-impl SerialsPage {
-    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
-    fn method(&self, serial: &Serial) -> String {
-        method(serial)
+impl Serial {
+    /// The status in words; what nobody saw is only declared.
+    fn told(&self) -> &'static str {
+        match self.status {
+            Status::Awaited => "not arrived",
+            Status::InPlace if self.last_seen_at.is_none() => "declared, not seen",
+            Status::InPlace if self.overdue_days > 0 => "seen, too long ago",
+            Status::InPlace => "seen",
+            Status::LossReported => "loss reported, not reviewed",
+            Status::Lost => "lost",
+            Status::Gone => "gone, accepted",
+        }
     }
 
-    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
-    fn told(&self, serial: &Serial) -> &'static str {
-        told(serial)
+    /// The class of its tag.
+    fn tone(&self) -> &'static str {
+        match self.status {
+            Status::InPlace if self.last_seen_at.is_some() && self.overdue_days == 0 => "good",
+            Status::InPlace if self.overdue_days > 0 => "look",
+            Status::LossReported | Status::Lost => "bad",
+            Status::Awaited | Status::InPlace | Status::Gone => "",
+        }
     }
 
-    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
-    fn tone(&self, serial: &Serial) -> &'static str {
-        tone(serial)
+    /// How it was last seen, in words.
+    fn method(&self) -> String {
+        let word = self.seen_method.as_ref().and_then(|method| store::word(method).ok());
+        word.unwrap_or_default().replace('-', " ")
     }
-}
-
-/// The status in words; what nobody saw is only declared.
-fn told(serial: &Serial) -> &'static str {
-    match serial.status {
-        Status::Awaited => "not arrived",
-        Status::InPlace if serial.last_seen_at.is_none() => "declared, not seen",
-        Status::InPlace if serial.overdue_days > 0 => "seen, too long ago",
-        Status::InPlace => "seen",
-        Status::LossReported => "loss reported, not reviewed",
-        Status::Lost => "lost",
-        Status::Gone => "gone, accepted",
-    }
-}
-
-/// The class of its tag.
-fn tone(serial: &Serial) -> &'static str {
-    match serial.status {
-        Status::InPlace if serial.last_seen_at.is_some() && serial.overdue_days == 0 => "good",
-        Status::InPlace if serial.overdue_days > 0 => "look",
-        Status::LossReported | Status::Lost => "bad",
-        Status::Awaited | Status::InPlace | Status::Gone => "",
-    }
-}
-
-fn method(serial: &Serial) -> String {
-    let word = serial.seen_method.as_ref().and_then(|method| store::word(method).ok());
-    word.unwrap_or_default().replace('-', " ")
 }
 
 async fn list(app: Data<App>, session: PageSession, query: Query<ListForm>) -> Result<HttpResponse> {
@@ -194,22 +180,6 @@ struct SerialPage {
     history: SerialHistory,
     /// What happened, in words, the newest first.
     lines: Vec<Line>,
-}
-
-impl SerialPage {
-    fn method(&self) -> String {
-        method(&self.history.serial)
-    }
-
-    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
-    fn told(&self, serial: &Serial) -> &'static str {
-        told(serial)
-    }
-
-    #[expect(clippy::unused_self, reason = "templates call methods of the page")]
-    fn tone(&self, serial: &Serial) -> &'static str {
-        tone(serial)
-    }
 }
 
 /// An event in words.

@@ -395,6 +395,31 @@ pub(super) fn of_shipments(conn: &mut Conn, shipments: &[&ShipmentId]) -> Result
     Ok(found)
 }
 
+/// As the slice's function of that name.
+pub(super) fn unseen_since(
+    conn: &mut Conn,
+    shipments: &[&ShipmentId],
+) -> Result<HashMap<ShipmentId, Timestamp>> {
+    use diesel::dsl::{count, count_star, min};
+    let mut found = HashMap::new();
+    for some in shipments.chunks(CHUNK) {
+        let rows: Vec<(ShipmentId, i64, i64, Option<Timestamp>)> = serial_states::table
+            .filter(serial_states::shipment_id.eq_any(some.iter().copied()))
+            .filter(serial_states::status.ne(Status::Gone.as_str()))
+            .group_by(serial_states::shipment_id)
+            .select((
+                serial_states::shipment_id,
+                count_star(),
+                count(serial_states::last_seen_at),
+                min(serial_states::last_seen_at),
+            ))
+            .load(conn)?;
+        let all_seen = rows.into_iter().filter(|(_, serials, seen, _)| serials == seen);
+        found.extend(all_seen.filter_map(|(shipment, _, _, oldest_at)| Some((shipment, oldest_at?))));
+    }
+    Ok(found)
+}
+
 pub(super) fn checked(conn: &mut Conn, items: &[&ItemId]) -> Result<()> {
     for some in items.chunks(CHUNK) {
         let rows = serial_states::table.filter(serial_states::item_id.eq_any(some.iter().copied()));
