@@ -96,14 +96,27 @@ impl Watch for Unwatched {
 }
 
 /// Between two questions to the watch.
-const WATCH_EVERY: u64 = 256;
+const WATCH_EVERY: u64 = 64;
 /// Of 65,536: how often a string is split.
 const SPLIT_CHANCE: u64 = 32_768;
 /// Of 65,536: how often what stays within a split string does not grow further.
 const SPLIT_STOP: u64 = 655;
 
 /// Searches, and hands back the best that was found.
-pub fn run<M: Model>(mut model: M, seed: u64, schedule: &Schedule, watch: &mut impl Watch) -> M::Best {
+pub fn run<M: Model>(model: M, seed: u64, schedule: &Schedule, watch: &mut impl Watch) -> M::Best {
+    run_until(model, seed, schedule, u64::MAX, watch).0
+}
+
+/// Searches, and hands back the best that was found and how many iterations were made: those of the schedule, or
+/// `stop_after` if that is less, or fewer where the watch ended the run. To stop at a number makes what a watch makes
+/// that stops there: so a run that was ended can be made again.
+pub fn run_until<M: Model>(
+    mut model: M,
+    seed: u64,
+    schedule: &Schedule,
+    stop_after: u64,
+    watch: &mut impl Watch,
+) -> (M::Best, u64) {
     let mut random = Random::new(seed);
     let mut ruin = Ruin { absent: Vec::new(), ruined: vec![0; model.routes()], stamp: 0 };
     let rounds = schedule.rounds.max(1);
@@ -117,15 +130,14 @@ pub fn run<M: Model>(mut model: M, seed: u64, schedule: &Schedule, watch: &mut i
     let ratio = schedule.end_temperature / schedule.start_temperature;
     let cooling = libm::pow(ratio, 1.0 / per_round as f64);
     let mut temperature = schedule.start_temperature;
-    if model.jobs() == 0 {
-        return model.into_best();
-    }
-    for iteration in 0..schedule.iterations {
-        if iteration % WATCH_EVERY == 0 && !watch.goes_on(iteration) {
+    let until = if model.jobs() == 0 { 0 } else { schedule.iterations.min(stop_after) };
+    let mut done = 0;
+    while done < until {
+        if done % WATCH_EVERY == 0 && !watch.goes_on(done) {
             break;
         }
-        if iteration > 0 && iteration % per_round == 0 {
-            model.round((iteration / per_round) as u32, rounds);
+        if done > 0 && done % per_round == 0 {
+            model.round((done / per_round) as u32, rounds);
             model.return_to_best();
             current = model.cost();
             temperature = schedule.start_temperature;
@@ -142,8 +154,9 @@ pub fn run<M: Model>(mut model: M, seed: u64, schedule: &Schedule, watch: &mut i
             model.take_back();
         }
         temperature *= cooling;
+        done += 1;
     }
-    model.into_best()
+    (model.into_best(), done)
 }
 
 /// How much worse is still taken at a temperature.

@@ -5,7 +5,10 @@ use endcheck_planner::sisr::{Unwatched, Watch};
 use endcheck_planner::visits::check::{Fault, check};
 use endcheck_planner::visits::generate::{Size, programme};
 use endcheck_planner::visits::replan::{Disturbance, announce as announce_all, disturb, hold, moves};
-use endcheck_planner::visits::{Announced, Plan, Problem, Refusal, plan, plan_best_of, plan_from, schedule};
+use endcheck_planner::visits::{
+    Announced, Plan, Problem, Refusal, Run, plan, plan_best_of, plan_from, plan_seeds, schedule,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SMALL: Size = Size { visits: 50, inspectors: 5, days: 5 };
 const MIDDLE: Size = Size { visits: 150, inspectors: 15, days: 10 };
@@ -68,6 +71,52 @@ fn a_run_that_is_stopped_gives_the_best_so_far() {
     let stopped = plan(&problem, 1, &schedule(1_000_000), &mut stop).unwrap();
     assert_eq!(stop.0, 512);
     assert_eq!(check(&problem, &stopped), []);
+}
+
+#[test]
+fn several_runs_are_watched_as_one_and_a_cancelled_one_can_be_made_again() {
+    let mut problem = programme(SMALL, 10).unwrap();
+    let runs = [3, 1, 4, 15, 9].map(Run::whole);
+    let schedule = schedule(2_000);
+    let highest = AtomicU64::new(0);
+    let count = |all: u64| {
+        highest.fetch_max(all, Ordering::Relaxed);
+        true
+    };
+    let whole = plan_seeds(&problem, None, &runs, 3, &schedule, &count).unwrap();
+    assert_eq!((highest.into_inner(), &whole.iterations_done[..]), (10_000, &[2_000; 5][..]));
+    assert_eq!(check(&problem, &whole.plan), []);
+    assert_eq!(whole.plan, plan(&problem, whole.seed, &schedule, &mut Unwatched).unwrap());
+    for run in runs {
+        let one = plan(&problem, run.seed, &schedule, &mut Unwatched).unwrap();
+        assert!(whole.plan.score <= one.score, "seed {}", run.seed);
+    }
+    announce(&mut problem, &whole.plan);
+    disturb(&mut problem, &Disturbance::Ill { inspector: 1, from: 0, to: 10_000 });
+    problem.visits.iter_mut().for_each(|it| it.announced.as_mut().map_or((), |told| told.locked = false));
+    for before in [None, Some(&whole.plan)] {
+        for most in [0, 1, 700, 5_000] {
+            let cut = plan_seeds(&problem, before, &runs, 3, &schedule, &|all| all < most).unwrap();
+            let done = cut.iterations_done.iter().sum::<u64>();
+            // Each of three threads learns of it when it asks.
+            assert!(done <= most + 3 * 256, "{done} were done, {most} were to be");
+            assert_eq!(check(&problem, &cut.plan), []);
+            let again: Vec<Run> = runs
+                .iter()
+                .zip(&cut.iterations_done)
+                .map(|(run, done)| Run { stop_after: Some(*done), ..*run })
+                .collect();
+            for threads in [1, 4] {
+                let again = plan_seeds(&problem, before, &again, threads, &schedule, &|_| true).unwrap();
+                assert_eq!(again, cut, "stopped at {most}, made again on {threads} threads");
+            }
+        }
+    }
+    let from_it = plan_seeds(&problem, Some(&whole.plan), &runs[..1], 1, &schedule, &|_| true).unwrap();
+    let alone = plan_from(&problem, &whole.plan, 3, &schedule, &mut Unwatched).unwrap();
+    assert_eq!(from_it.plan, alone);
+    let none = plan_seeds(&problem, None, &[], 1, &schedule, &|_| true);
+    assert_eq!(none, Err(Refusal::NoSeeds));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Refusal {
     TooMany { what: &'static str, there: usize, most: usize },
     /// There is nobody to send.
     NoDays,
+    /// There is no seed to plan with.
+    NoSeeds,
     /// A visit, by its number: what is wrong with it.
     Visit { visit: usize, what: &'static str },
     /// A day of an inspector, by its number.
@@ -35,6 +37,7 @@ impl std::fmt::Display for Refusal {
                 write!(f, "{there} {what}: one plan takes at most {most}; plan by country or by month")
             }
             Self::NoDays => write!(f, "no inspector has a day to work on: enter calendars first"),
+            Self::NoSeeds => write!(f, "no seed to plan with: give at least one"),
             Self::Visit { visit, what } => write!(f, "visit {visit}: {what}"),
             Self::Day { day, what } => write!(f, "inspector's day {day}: {what}"),
             Self::Way { from, to, what } => write!(f, "way from place {from} to place {to}: {what}"),

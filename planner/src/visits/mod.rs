@@ -12,6 +12,7 @@ pub mod generate;
 mod insert;
 pub mod replan;
 mod search;
+mod seeds;
 mod state;
 pub mod ways;
 pub mod why;
@@ -19,6 +20,7 @@ pub mod why;
 use crate::sisr::{Schedule, Watch, run};
 pub use bounds::{Refusal, refuse};
 pub use fit::Obstacle;
+pub use seeds::{Found, Run, plan_best_of, plan_seeds};
 use state::State;
 pub use ways::Ways;
 
@@ -231,36 +233,12 @@ pub fn plan_from(
     watch: &mut impl Watch,
 ) -> Result<Plan, Refusal> {
     refuse(problem)?;
-    let schedule = Schedule { rounds: 1, ..*schedule };
-    Ok(run(State::new(problem, Some(before)), seed, &schedule, watch))
+    Ok(run(State::new(problem, Some(before)), seed, &starting_from_a_plan(schedule), watch))
 }
 
-/// Makes a plan for each seed on as many threads, and gives the best; of equals the first. The number of threads has
-/// no influence on the result.
-///
-/// # Errors
-///
-/// What in the problem cannot be planned with, by name.
-pub fn plan_best_of(
-    problem: &Problem,
-    seeds: &[u64],
-    threads: usize,
-    schedule: &Schedule,
-) -> Result<Option<Plan>, Refusal> {
-    refuse(problem)?;
-    let mut plans: Vec<Option<Plan>> = vec![None; seeds.len()];
-    let share = seeds.len().div_ceil(threads.max(1)).max(1);
-    std::thread::scope(|scope| {
-        for (plans, seeds) in plans.chunks_mut(share).zip(seeds.chunks(share)) {
-            scope.spawn(move || {
-                for (plan, &seed) in plans.iter_mut().zip(seeds) {
-                    *plan = Some(run(State::new(problem, None), seed, schedule, &mut crate::sisr::Unwatched));
-                }
-            });
-        }
-    });
-    // `min_by_key` gives the first of equals.
-    Ok(plans.into_iter().flatten().min_by_key(|plan| plan.score))
+/// A schedule of one round, which weighs as the score does: so little moves of what was there.
+fn starting_from_a_plan(schedule: &Schedule) -> Schedule {
+    Schedule { rounds: 1, ..*schedule }
 }
 
 /// What a visit costs beyond the way, if one person makes it at an instant.
