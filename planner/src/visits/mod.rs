@@ -5,6 +5,7 @@
 
 mod bounds;
 pub mod calendar;
+mod change;
 pub mod check;
 mod day;
 mod fit;
@@ -14,6 +15,7 @@ pub mod replan;
 mod search;
 mod seeds;
 mod state;
+mod together;
 pub mod ways;
 pub mod why;
 

@@ -221,7 +221,8 @@ impl<'a> State<'a> {
         for day in plan.days.iter().filter(|day| (day.day as usize) < self.routes.len()) {
             for stop in day.stops.iter().filter(|stop| (stop.visit as usize) < self.problem.visits.len()) {
                 let visit = &self.problem.visits[stop.visit as usize];
-                let holds = visit.people == 2 || visit.announced.is_some();
+                let told = visit.announced.as_ref().is_some_and(|told| told.starts_at == stop.starts_at);
+                let holds = visit.people == 2 || told;
                 if self.possible[stop.visit as usize].contains(&day.day) {
                     stops[day.day as usize]
                         .push(Stop { visit: stop.visit, held_at: holds.then_some(stop.starts_at) });

@@ -1,38 +1,12 @@
 //! Why a visit is not in a plan: for each day of each inspector, every constraint by itself, and the smallest change
 //! that would let it in. Whatever is said here was tried: a change is named only if the visit fits once it is made.
 
+pub use super::change::{Change, make};
+use super::change::{InMinutes, apply, size};
 use super::day::Stop;
 use super::fit::{Obstacle, about_people, held_by_lock, latest_start, walks};
-use super::{InspectorDay, MEETING_STEP_MIN, Plan, Problem, Visit};
-
-/// What would let a visit into a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
-    /// The inspector is told this much later than planned to be back, and may be on duty for that much longer.
-    LongerDay { by_min: i32 },
-    /// The site closes later.
-    ClosesLater { by_min: i32 },
-    /// The site opens earlier.
-    OpensEarlier { by_min: i32 },
-    /// The host agrees to a shorter notice.
-    ShorterNotice { by_min: i32 },
-    /// The inspector agrees to a later break.
-    LaterBreak { by_min: i32 },
-    /// Another visit leaves the day.
-    Displaces { visit: u32 },
-    /// The inspector's competence is renewed until the end of the day.
-    RenewCompetence { category: u32 },
-    /// The inspector becomes competent.
-    AddCompetence { category: u32 },
-    /// Somebody who speaks this language.
-    AddLanguage { language: u32 },
-    /// The inspector may enter the country.
-    AllowEntry { country: u32 },
-    /// The inspector can be sent after all.
-    MakeAvailable,
-    /// What was announced may be changed.
-    Unlock,
-}
+use super::together::meet;
+use super::{InspectorDay, Plan, Problem, Visit};
 
 /// What keeps a visit out of one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +20,10 @@ pub struct Reason {
     pub people: Option<Vec<Change>>,
     /// Is there time for it among the visits of that day?
     pub time: Time,
+    /// What would do with the inspectors there are.
+    pub(super) remedy: Option<Vec<Change>>,
+    /// What would do with one more inspector, where that is less.
+    pub(super) one_more: Option<Vec<Change>>,
 }
 
 /// Is there time for a visit in a day?
@@ -60,21 +38,22 @@ pub enum Time {
 }
 
 impl Reason {
-    /// All that has to be done, the least of what would do; `None` where this day cannot be helped.
+    /// All that has to be done, the least of what would do with the inspectors there are; `None` where this day cannot be
+    /// helped. For a visit of two it names who [comes along](Change::Second).
     #[must_use]
     pub fn remedy(&self) -> Option<Vec<Change>> {
-        let mut changes = self.people.clone()?;
-        match &self.time {
-            Time::Fits => {}
-            Time::Lacks(alternatives) => changes.push(*alternatives.first()?),
-            Time::NoSecond => return None,
-        }
-        Some(changes)
+        self.remedy.clone()
+    }
+
+    /// What would do with [one more](Change::OneMore) inspector, where that is less than the remedy or there is none.
+    #[must_use]
+    pub fn one_more(&self) -> Option<Vec<Change>> {
+        self.one_more.clone()
     }
 }
 
 /// The longest that any limit is stretched in search of a remedy.
-const MOST_MIN: i32 = 720;
+pub(super) const MOST_MIN: i32 = 720;
 
 /// Why a visit is not on any of the days, one reason for each.
 #[must_use]
@@ -87,51 +66,25 @@ pub fn why_not(problem: &Problem, plan: &Plan, visit: u32) -> Vec<Reason> {
         .map(|((day, on), stops)| reason(problem, visit, it, day, on, stops))
         .collect();
     if it.people == 2 {
-        alone(problem, visit, it, &stops, &mut reasons);
+        meet(problem, visit, it, &stops, &mut reasons);
+    }
+    for reason in &mut reasons {
+        let less = |more: &Vec<Change>| reason.remedy.as_ref().is_none_or(|own| size(more) < size(own));
+        reason.one_more = reason.one_more.take().filter(less);
     }
     reasons
 }
 
-/// The reasons with a remedy, the easiest first: the fewest changes, then the smallest.
+/// The remedies of each day, the easiest first: the fewest changes, then the smallest. One more inspector is named once,
+/// on the day where that is the least.
 #[must_use]
 pub fn easiest(reasons: &[Reason]) -> Vec<(u32, Vec<Change>)> {
     let mut remedies: Vec<(u32, Vec<Change>)> =
         reasons.iter().filter_map(|reason| Some((reason.day, reason.remedy()?))).collect();
-    remedies.sort_by_key(|(day, changes)| (changes.len(), changes.iter().copied().max(), *day));
+    let newcomers = reasons.iter().filter_map(|reason| Some((reason.day, reason.one_more()?)));
+    remedies.extend(newcomers.min_by_key(|(day, changes)| (size(changes), *day)));
+    remedies.sort_by_key(|(day, changes)| (size(changes), *day));
     remedies
-}
-
-/// Makes changes in a problem and a plan, for a visit and a day.
-pub fn make(problem: &mut Problem, plan: &mut Plan, visit: u32, day: u32, changes: &[Change]) {
-    for change in changes {
-        if let Change::Displaces { visit: other } = change {
-            for planned in &mut plan.days {
-                planned.stops.retain(|stop| stop.visit != *other);
-            }
-            plan.unplanned.push(*other);
-            continue;
-        }
-        let inspector = problem.days.get(day as usize).map(|day| day.inspector);
-        let (Some(it), Some(on)) =
-            (problem.visits.get_mut(visit as usize), problem.days.get_mut(day as usize))
-        else {
-            continue;
-        };
-        apply(it, on, *change);
-        let Some(person) = inspector.and_then(|inspector| problem.inspectors.get_mut(inspector as usize))
-        else {
-            continue;
-        };
-        match change {
-            Change::RenewCompetence { category } | Change::AddCompetence { category } => {
-                let competence = super::Competence { category: *category, expires_at: on.competent_until() };
-                person.competences.push(competence);
-            }
-            Change::AllowEntry { country } => person.barred.retain(|barred| barred != country),
-            Change::AddLanguage { language } => person.languages.push(*language),
-            _ => {}
-        }
-    }
 }
 
 /// The stops of each day, held where they must not move.
@@ -152,10 +105,23 @@ fn stops_by_day(problem: &Problem, plan: &Plan) -> Vec<Vec<Stop>> {
 fn reason(problem: &Problem, visit: u32, it: &Visit, day: u32, on: &InspectorDay, stops: &[Stop]) -> Reason {
     let mut obstacles = Vec::new();
     about_people(problem, it, on, &mut obstacles);
-    let people = obstacles.iter().map(|obstacle| lifted(it, *obstacle)).collect();
+    let people: Option<Vec<Change>> = obstacles.iter().map(|obstacle| lifted(it, *obstacle)).collect();
     let unlocked = obstacles.contains(&Obstacle::Locked).then(|| Visit { announced: None, ..it.clone() });
     let time = time(problem, visit, unlocked.as_ref().unwrap_or(it), on, stops);
-    Reason { day, obstacles, people, time }
+    let remedy = people.clone().and_then(|mut changes| {
+        if let Time::Lacks(alternatives) = &time {
+            changes.push(*alternatives.first()?);
+        }
+        Some(changes)
+    });
+    let free = held_by_lock(it).is_none() && fits(problem, visit, it, on, &[], None);
+    let one_more = free.then(|| vec![newcomer(it)]);
+    Reason { day, obstacles, people, time, remedy, one_more }
+}
+
+/// One more inspector who suits a visit.
+pub(super) fn newcomer(visit: &Visit) -> Change {
+    Change::OneMore { language: visit.languages.first().copied() }
 }
 
 /// What lifts an obstacle that has nothing to do with time.
@@ -172,7 +138,7 @@ fn lifted(visit: &Visit, obstacle: Obstacle) -> Option<Change> {
 }
 
 /// Is there a place for the visit among the stops?
-fn fits(
+pub(super) fn fits(
     problem: &Problem,
     visit: u32,
     it: &Visit,
@@ -201,7 +167,7 @@ fn time(problem: &Problem, visit: u32, it: &Visit, on: &InspectorDay, stops: &[S
         return Time::Lacks(Vec::new());
     }
     let mut found: Vec<(i32, Change)> = Vec::new();
-    let kinds: [fn(i32) -> Change; 4] = [
+    let kinds: [InMinutes; 4] = [
         |by_min| Change::LongerDay { by_min },
         |by_min| Change::ClosesLater { by_min },
         |by_min| Change::OpensEarlier { by_min },
@@ -213,7 +179,7 @@ fn time(problem: &Problem, visit: u32, it: &Visit, on: &InspectorDay, stops: &[S
             apply(&mut it, &mut on, kind(by_min));
             fits(problem, visit, &it, &on, stops, held_at)
         };
-        found.extend(least(works).map(|by_min| (by_min, kind(by_min))));
+        found.extend(least(MOST_MIN, works).map(|by_min| (by_min, kind(by_min))));
     }
     if it.not_before > on.starts_at {
         let told = Visit { not_before: i32::MIN / 2, ..it.clone() };
@@ -226,26 +192,36 @@ fn time(problem: &Problem, visit: u32, it: &Visit, on: &InspectorDay, stops: &[S
             found.push((by_min, Change::ShorterNotice { by_min }));
         }
     }
-    for stop in stops {
-        let locked =
-            problem.visits.get(stop.visit as usize).is_some_and(|other| held_by_lock(other).is_some());
-        let others: Vec<Stop> = stops.iter().filter(|other| other.visit != stop.visit).copied().collect();
-        if !locked && fits(problem, visit, it, on, &others, held_at) {
-            // To give up a visit is more than any number of minutes here.
-            found.push((MOST_MIN + 1, Change::Displaces { visit: stop.visit }));
-        }
-    }
+    // To give up a visit is more than any number of minutes here.
+    let displaced = displaceable(problem, visit, it, on, stops, held_at);
+    found.extend(displaced.map(|visit| (MOST_MIN + 1, Change::Displaces { visit })));
     found.sort();
     Time::Lacks(found.into_iter().map(|(_, change)| change).collect())
 }
 
-/// The least number of minutes that works. A stretched limit that works mostly works when stretched further, too; what
+/// The visits of a day each of which would leave room enough.
+pub(super) fn displaceable<'a>(
+    problem: &'a Problem,
+    visit: u32,
+    it: &'a Visit,
+    on: &'a InspectorDay,
+    stops: &'a [Stop],
+    held_at: Option<i32>,
+) -> impl Iterator<Item = u32> + 'a {
+    stops.iter().map(|stop| stop.visit).filter(move |other| {
+        let locked = problem.visits.get(*other as usize).is_some_and(|other| held_by_lock(other).is_some());
+        let others: Vec<Stop> = stops.iter().filter(|stop| stop.visit != *other).copied().collect();
+        !locked && fits(problem, visit, it, on, &others, held_at)
+    })
+}
+
+/// The least number of minutes that works, up to the most. A stretched limit that works mostly works when stretched further, too; what
 /// the halving finds was tried, and one minute less does not do.
-fn least(works: impl Fn(i32) -> bool) -> Option<i32> {
-    if !works(MOST_MIN) {
+pub(super) fn least(most: i32, works: impl Fn(i32) -> bool) -> Option<i32> {
+    if most <= 0 || !works(most) {
         return None;
     }
-    let (mut fails, mut good) = (0, MOST_MIN);
+    let (mut fails, mut good) = (0, most);
     while good - fails > 1 {
         let middle = fails + (good - fails) / 2;
         if works(middle) {
@@ -255,72 +231,4 @@ fn least(works: impl Fn(i32) -> bool) -> Option<i32> {
         }
     }
     Some(good)
-}
-
-/// Makes a change of a visit or a day.
-fn apply(visit: &mut Visit, day: &mut InspectorDay, change: Change) {
-    match change {
-        Change::LongerDay { by_min } => {
-            day.ends_at += by_min;
-            day.most_duty_min += by_min;
-        }
-        Change::ClosesLater { by_min } => stretch(visit, 0, by_min),
-        Change::OpensEarlier { by_min } => stretch(visit, by_min, 0),
-        Change::ShorterNotice { by_min } => visit.not_before -= by_min,
-        Change::LaterBreak { by_min } => day.most_without_break_min += by_min,
-        Change::MakeAvailable => day.available = true,
-        Change::Unlock => visit.announced = None,
-        Change::Displaces { .. }
-        | Change::RenewCompetence { .. }
-        | Change::AddCompetence { .. }
-        | Change::AddLanguage { .. }
-        | Change::AllowEntry { .. } => {}
-    }
-}
-
-/// Makes every window longer; those that meet become one.
-fn stretch(visit: &mut Visit, earlier_min: i32, later_min: i32) {
-    let mut windows: Vec<(i32, i32)> = Vec::with_capacity(visit.windows.len());
-    for (open, close) in &visit.windows {
-        let (open, close) = (open - earlier_min, close + later_min);
-        match windows.last_mut() {
-            Some((_, last)) if *last >= open => *last = close.max(*last),
-            _ => windows.push((open, close)),
-        }
-    }
-    visit.windows = windows;
-}
-
-/// For a visit of two: where there is time for one, is there anybody else at the same instant?
-fn alone(problem: &Problem, visit: u32, it: &Visit, stops: &[Vec<Stop>], reasons: &mut [Reason]) {
-    let instants = |reason: &Reason| -> Vec<i32> {
-        let (Some(on), Some(stops)) = (problem.days.get(reason.day as usize), stops.get(reason.day as usize))
-        else {
-            return Vec::new();
-        };
-        if !reason.obstacles.is_empty() || reason.time != Time::Fits {
-            return Vec::new();
-        }
-        let grid = held_by_lock(it).map_or_else(
-            || (on.starts_at..=on.ends_at).filter(|at| at.rem_euclid(MEETING_STEP_MIN) == 0).collect(),
-            |held_at| vec![held_at],
-        );
-        grid.into_iter().filter(|at| fits(problem, visit, it, on, stops, Some(*at))).collect()
-    };
-    let all: Vec<Vec<i32>> = reasons.iter().map(instants).collect();
-    let inspector = |reason: &Reason| problem.days.get(reason.day as usize).map(|day| day.inspector);
-    let met: Vec<bool> = reasons
-        .iter()
-        .zip(&all)
-        .map(|(reason, mine)| {
-            reasons.iter().zip(&all).any(|(other, theirs)| {
-                inspector(other) != inspector(reason) && mine.iter().any(|at| theirs.contains(at))
-            })
-        })
-        .collect();
-    for (reason, met) in reasons.iter_mut().zip(met) {
-        if reason.time == Time::Fits && !met {
-            reason.time = Time::NoSecond;
-        }
-    }
 }
