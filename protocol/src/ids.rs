@@ -137,6 +137,8 @@ ids! {
     SignalId,
     /// A draw of shipments to be checked.
     SelectionId,
+    /// A plan of visits.
+    PlanId,
     /// Something that happened to a serial.
     SerialEventId,
 }

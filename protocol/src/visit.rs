@@ -139,6 +139,11 @@ pub struct Visit {
     pub version: i64,
     pub inspector: Option<UserId>,
     pub inspector_name: Option<String>,
+    /// The second person, of a visit of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_name: Option<String>,
     pub window_start_at: Timestamp,
     pub window_end_at: Timestamp,
     /// IANA zone of the site, in which the window is read.
@@ -148,6 +153,14 @@ pub struct Visit {
     pub overdue: bool,
     pub outcome: Option<VisitOutcome>,
     pub reason: Option<String>,
+}
+
+impl Visit {
+    /// Whether that person is sent, alone or as one of two.
+    #[must_use]
+    pub fn is_for(&self, user: &UserId) -> bool {
+        self.inspector.as_ref() == Some(user) || self.second.as_ref() == Some(user)
+    }
 }
 
 /// All that an inspector needs on site, without a network.

@@ -24,7 +24,7 @@ use crate::resource::resource;
 use crate::uploads::{Kept, Uploads};
 use crate::{
     accounts, checklists, checks, custody, db, evidence, exports, import, jobs, log, notices, outbox, pages,
-    parties, programme, reviews, risk, selection, serials, shipments, sites, uploads, visits,
+    parties, planning, programme, reviews, risk, selection, serials, shipments, sites, uploads, visits,
 };
 
 /// What a request can reach.
@@ -226,6 +226,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(serials::routes)
         .configure(checklists::routes)
         .configure(visits::routes)
+        .configure(planning::routes)
         .configure(uploads::routes)
         .configure(custody::routes)
         .configure(evidence::routes)
@@ -272,6 +273,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         serials::ApiDoc::openapi(),
         checklists::ApiDoc::openapi(),
         visits::ApiDoc::openapi(),
+        planning::ApiDoc::openapi(),
         uploads::ApiDoc::openapi(),
         custody::ApiDoc::openapi(),
         evidence::ApiDoc::openapi(),

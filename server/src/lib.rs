@@ -31,6 +31,7 @@ pub mod outbox;
 pub mod pages;
 pub mod parties;
 pub mod picture;
+pub mod planning;
 pub mod programme;
 pub mod reason;
 pub mod resource;

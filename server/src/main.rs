@@ -16,6 +16,7 @@ use endcheck_server::clock::Clock;
 use endcheck_server::config::{Config, Settings};
 use endcheck_server::error::Error;
 use endcheck_server::exports::{self, ExportVisit, Exporter};
+use endcheck_server::planning::commands::{self as plans, PlanCommand};
 use endcheck_server::risk::commands::{self, PolicyCommand};
 use endcheck_server::{audit, db, evidence, import, jobs, selection, witness};
 
@@ -65,6 +66,9 @@ enum Command {
     /// Check, try, compare, put into force and replay risk policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Plan visits: load rosters, search for plans, accept them.
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
@@ -172,6 +176,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print(&run_policy(config, command)?);
             Ok(())
         }
+        Command::Plan(command) => {
+            print(&run_plan(config, command)?);
+            Ok(())
+        }
         Command::User(UserCommand::Add { login, name, roles, mail }) => {
             let password = password(&login)?;
             let mut conn = database(&config)?.get()?;
@@ -223,6 +231,26 @@ fn run_policy(config: Config, command: PolicyCommand) -> anyhow::Result<String> 
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             selection::export(&app, &folder, runtime.handle())
         }
+    }
+}
+
+fn run_plan(config: Config, command: PlanCommand) -> anyhow::Result<String> {
+    let app = App::open(config, Clock::default())?;
+    let signed_in = |login: &str| {
+        let password = password(login)?;
+        accounts::person(&mut *app.pool.get()?, login, &password).map_err(Error::told)
+    };
+    match command {
+        PlanCommand::Roster { file, login } => plans::roster(&app, &signed_in(&login)?, &file),
+        PlanCommand::Propose(arguments) => {
+            let actor = signed_in(&arguments.login)?;
+            plans::propose(&app, &actor, *arguments)
+        }
+        PlanCommand::Show { plan, json } => plans::show(&app, &plan, json),
+        PlanCommand::Accept { plan, login, reason } => {
+            plans::accept(&app, &signed_in(&login)?, &plan, reason)
+        }
+        PlanCommand::Replay { plan } => plans::replay(&app, &plan),
     }
 }
 

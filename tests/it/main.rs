@@ -38,6 +38,8 @@ mod office;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
+mod planning;
+#[cfg(test)]
 mod programme;
 #[cfg(test)]
 mod races;

@@ -10,7 +10,7 @@ use endcheck_tests::shape::{self, Column};
 use endcheck_tests::{DatabaseKind, TestDatabase};
 
 /// Rows of these are never updated or deleted.
-const KEPT: [&str; 32] = [
+const KEPT: [&str; 36] = [
     "custody_ledger",
     "custody_notes",
     "derived_files",
@@ -43,6 +43,10 @@ const KEPT: [&str; 32] = [
     "selection_overrides",
     "serial_events",
     "serial_rules",
+    "rosters",
+    "plans",
+    "plan_results",
+    "plan_decisions",
 ];
 
 #[derive(QueryableByName)]

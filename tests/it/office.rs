@@ -200,6 +200,41 @@ pub fn signed_in(http: &Http, login: &str) -> Http {
     http.with_token(&text(&tokens.expect_json(200), "/access_token"))
 }
 
+/// Somebody at the pages, with a cookie.
+pub struct Browser<'a> {
+    http: &'a Http,
+    cookie: String,
+}
+
+impl<'a> Browser<'a> {
+    pub fn signed_in(http: &'a Http, login: &str) -> Self {
+        let form = [("login", login), ("password", PASSWORD), ("next", "/visits")];
+        let answer = send_form(http, "/login", &[], &form).expect(303);
+        let cookie = answer.header("set-cookie").split_once(';').unwrap().0.to_owned();
+        Self { http, cookie }
+    }
+
+    /// A page, as its text.
+    pub fn get(&self, path: &str) -> String {
+        self.http.send("GET", path, &[("Cookie", &self.cookie)], None).expect(200).text()
+    }
+
+    /// Sends a form of a page, with the token that the page carries.
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.get("/visits");
+        let token = page.split_once("name=\"csrf_token\" value=\"").unwrap().1.split_once('"').unwrap().0;
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf_token", token)]).collect();
+        send_form(self.http, path, &[("Cookie", &self.cookie)], &fields)
+    }
+}
+
+fn send_form(http: &Http, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Answer {
+    let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let headers: Vec<(&str, &str)> =
+        headers.iter().copied().chain([("Content-Type", "application/x-www-form-urlencoded")]).collect();
+    http.send("POST", path, &headers, Some(body.as_bytes()))
+}
+
 /// A file of `fixtures/`.
 pub fn fixture(path: &str) -> PathBuf {
     workspace_root().join("fixtures").join(path)

@@ -35,7 +35,8 @@ pub use session::{CSRF_HEADER, PageRefusal, PageSession, SESSION_COOKIE};
 pub use sign_in::{RefreshToken, SignIn, Tokens, end_session, person, start_session};
 pub use tokens::{AccessClaims, AssertionClaims};
 pub use users::{
-    AddUser, SetMail, User, add_user, find as find_user, holders, is_active_inspector, mail_of, set_mail,
+    AddUser, SetMail, User, add_user, find as find_user, holders, inspectors, is_active_inspector, mail_of,
+    set_mail,
 };
 pub use verified::VerifiedTokens;
 

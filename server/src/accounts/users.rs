@@ -1,5 +1,7 @@
 //! People: adding them, listing them, disabling them.
 
+use std::collections::HashMap;
+
 use endcheck_protocol::ids::UserId;
 use endcheck_protocol::problem::FieldProblem;
 use endcheck_protocol::time::Timestamp;
@@ -186,6 +188,20 @@ pub fn disable(conn: &mut Conn, actor: &Actor, id: &UserId, now: Timestamp) -> R
     find(conn, id)?;
     store::disable_user(conn, id, now)?;
     find(conn, id)
+}
+
+/// Inspectors whose accounts are open, by login: id and name.
+///
+/// # Errors
+/// When the database fails.
+pub fn inspectors(conn: &mut Conn) -> Result<HashMap<String, (UserId, String)>> {
+    let mut found = HashMap::new();
+    for user in store::all_users(conn)?.into_iter().filter(|user| user.disabled_at.is_none()) {
+        if user.roles()?.contains(&Role::Inspector) {
+            found.insert(user.login, (user.id, user.name));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the account exists, is not disabled, and may make visits.

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::metrics::{Figures, Metric};
+use crate::pages::escaped;
 
 const WIDTH: f64 = 640.0;
 const LABEL: f64 = 190.0;
@@ -226,23 +227,6 @@ impl Plot {
             self.marks
         )
     }
-}
-
-/// Text that no markup comes out of.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c if c.is_control() => safe.push(' '),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -36,9 +36,9 @@ async fn dossier(app: Data<App>, actor: Actor, id: Path<VisitId>) -> Result<Http
     let now = app.clock.now();
     let app = app.into_inner();
     let asked = id.clone();
-    let inspector = app.read(move |conn| Ok(visits::get(conn, &asked, now)?.inspector)).await?;
+    let visit = app.read(move |conn| visits::get(conn, &asked, now)).await?;
     // An inspector may read their own visits; to others they do not exist.
-    let own = actor.may(Permission::Inspect) && inspector.as_ref() == Some(&actor.user);
+    let own = actor.may(Permission::Inspect) && visit.is_for(&actor.user);
     let may = own || actor.may(Permission::ReadVisits);
     let act = if may { CustodyAct::Viewed } else { CustodyAct::Refused };
     let deed = Deed { act, visit: Some(&id), subject: None, why: "the dossier" };

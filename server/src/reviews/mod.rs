@@ -296,7 +296,7 @@ fn refuse_own(conn: &mut Conn, actor: &Actor, visit: &Visit) -> Result<()> {
 }
 
 fn is_own(conn: &mut Conn, user: &UserId, visit: &Visit) -> Result<bool> {
-    Ok(visit.inspector.as_ref() == Some(user) || evidence::recorded_by(conn, &visit.id, user)?)
+    Ok(visit.is_for(user) || evidence::recorded_by(conn, &visit.id, user)?)
 }
 
 fn required_missing(obstacles: &[Obstacle]) -> Error {

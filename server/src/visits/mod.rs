@@ -40,6 +40,9 @@ pub struct ScheduleVisit {
     pub site: Option<SiteId>,
     /// May be assigned later.
     pub inspector: Option<UserId>,
+    /// The second person, of a visit of two.
+    #[serde(default)]
+    pub second: Option<UserId>,
     /// Local time at the site, such as `2026-11-23T08:30`.
     pub window_start: String,
     pub window_end: String,
@@ -50,6 +53,9 @@ pub struct ScheduleVisit {
 pub struct ReassignVisit {
     /// Nobody when absent.
     pub inspector: Option<UserId>,
+    /// The second person, of a visit of two; nobody when absent.
+    #[serde(default)]
+    pub second: Option<UserId>,
     pub reason: String,
 }
 
@@ -91,15 +97,44 @@ pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Tim
     let site = sites::get(conn, &site_id)?;
     let window =
         window::read(&command.window_start, &command.window_end, &site.time_zone).map_err(Error::invalid)?;
-    if let Some(inspector) = &command.inspector {
-        require_inspector(conn, inspector)?;
-    }
+    let placement = Placement { inspector: command.inspector, second: command.second, reason: String::new() };
+    schedule_placed(conn, actor, check, site_id, window, placement, now)
+}
+
+/// Puts a visit on the calendar as a plan says.
+///
+/// # Errors
+/// 403; 404 for an unknown check; 422 for somebody who is no inspector.
+pub fn schedule_at(
+    conn: &mut Conn,
+    actor: &Actor,
+    (check, site): (&CheckId, &SiteId),
+    window: window::Window,
+    placement: Placement,
+    now: Timestamp,
+) -> Result<Visit> {
+    actor.require(Permission::ScheduleVisits)?;
+    let check = checks::get(conn, check)?;
+    schedule_placed(conn, actor, check, site.clone(), window, placement, now)
+}
+
+fn schedule_placed(
+    conn: &mut Conn,
+    actor: &Actor,
+    check: checks::Check,
+    site_id: SiteId,
+    window: window::Window,
+    placement: Placement,
+    now: Timestamp,
+) -> Result<Visit> {
+    require_inspectors(conn, placement.inspector.as_ref(), placement.second.as_ref())?;
     let id = VisitId::mint();
     let row = store::NewVisit {
         id: id.clone(),
         check_id: check.id,
         site_id,
-        inspector_id: command.inspector,
+        inspector_id: placement.inspector,
+        second_id: placement.second,
         state: VisitState::Planned.as_str(),
         version: 1,
         window_start_at: window.start_at,
@@ -109,7 +144,7 @@ pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Tim
         created_at: now,
     };
     store::insert(conn, &row)?;
-    store::add_event(conn, &id, &actor.to_string(), "schedule", "", None, now)?;
+    store::add_event(conn, &id, &actor.to_string(), "schedule", &placement.reason, None, now)?;
     get(conn, &id, now)
 }
 
@@ -128,13 +163,8 @@ pub fn change(
 ) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
     let visit = lock(conn, id, now)?;
-    if if_version.is_some_and(|version| version != visit.version) {
-        return Err(Error::with_status(
-            412,
-            "visit-changed",
-            "The visit was changed meanwhile",
-            format!("It is at version {} now: read it again, then decide again.", visit.version),
-        ));
+    if let Some(version) = if_version {
+        unchanged(&visit, version)?;
     }
     let (verb, name) = match &change {
         Change::Announce => (VisitVerb::Announce, "announce"),
@@ -148,10 +178,9 @@ pub fn change(
     let detail = match change {
         Change::Announce => String::new(),
         Change::Reassign(command) => {
-            if let Some(inspector) = &command.inspector {
-                require_inspector(conn, inspector)?;
-            }
+            require_inspectors(conn, command.inspector.as_ref(), command.second.as_ref())?;
             update.inspector_id = Some(command.inspector);
+            update.second_id = Some(command.second);
             reason::require(command.reason)?
         }
         Change::Reschedule(command) => {
@@ -171,6 +200,60 @@ pub fn change(
     store::update(conn, id, visit.version, update)?;
     store::add_event(conn, id, &actor.to_string(), name, &detail, None, now)?;
     get(conn, id, now)
+}
+
+/// Who is sent, and why so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// Nobody where the plan leaves the visit out.
+    pub inspector: Option<UserId>,
+    pub second: Option<UserId>,
+    pub reason: String,
+}
+
+/// Places a visit as a plan says, in its window as it was where no other is given; `if_version` is the version
+/// that the plan was made from.
+///
+/// # Errors
+/// 403; 404; 409 `visit-state`; 412 `visit-changed`; 422 when somebody is no inspector any more.
+pub fn place(
+    conn: &mut Conn,
+    actor: &Actor,
+    (id, if_version): (&VisitId, i64),
+    window: Option<window::Window>,
+    placement: Placement,
+    now: Timestamp,
+) -> Result<()> {
+    actor.require(Permission::ScheduleVisits)?;
+    let visit = lock(conn, id, now)?;
+    unchanged(&visit, if_version)?;
+    require_inspectors(conn, placement.inspector.as_ref(), placement.second.as_ref())?;
+    let state = visit.state.after(VisitVerb::Reschedule).map_err(refused)?;
+    let mut update = store::Update::to(state, visit.version + 1);
+    update.change_no = Some(store::next_change(conn)?);
+    update.inspector_id = Some(placement.inspector);
+    update.second_id = Some(placement.second);
+    if let Some(window) = window {
+        update.window_start_at = Some(window.start_at);
+        update.window_end_at = Some(window.end_at);
+    }
+    store::update(conn, id, visit.version, update)?;
+    store::add_event(conn, id, &actor.to_string(), "place", &placement.reason, None, now)
+}
+
+fn unchanged(visit: &Visit, version: i64) -> Result<()> {
+    if version == visit.version {
+        return Ok(());
+    }
+    Err(Error::with_status(
+        412,
+        "visit-changed",
+        "The visit was changed meanwhile",
+        format!(
+            "The visit {} is at version {} now: read it again, then decide again.",
+            visit.id, visit.version
+        ),
+    ))
 }
 
 /// A visit by its id.
@@ -220,7 +303,7 @@ pub enum Progress {
 /// # Errors
 /// When the database fails.
 pub fn was_assigned(conn: &mut Conn, id: &VisitId, user: &UserId) -> Result<bool> {
-    Ok(store::inspector(conn, id)?.as_ref() == Some(user) || store::was_pulled_by(conn, id, user)?)
+    Ok(store::is_assigned(conn, id, user)? || store::was_pulled_by(conn, id, user)?)
 }
 
 /// Moves a visit along after a record came in. A state that does not allow it stays as it is and is
@@ -288,10 +371,18 @@ fn refused(refused: RefusedTransition) -> Error {
     Error::conflict("visit-state", format!("{refused}."))
 }
 
-fn require_inspector(conn: &mut Conn, user: &UserId) -> Result<()> {
-    if accounts::is_active_inspector(conn, user)? {
-        Ok(())
-    } else {
-        Err(Error::invalid_field("inspector", format!("{user} is not an active inspector")))
+fn require_inspectors(conn: &mut Conn, first: Option<&UserId>, second: Option<&UserId>) -> Result<()> {
+    if second.is_some() && (first.is_none() || first == second) {
+        return Err(Error::invalid_field(
+            "second",
+            "is somebody else than the inspector, who must be named too",
+        ));
     }
+    for (field, user) in [("inspector", first), ("second", second)] {
+        let Some(user) = user else { continue };
+        if !accounts::is_active_inspector(conn, user)? {
+            return Err(Error::invalid_field(field, format!("{user} is not an active inspector")));
+        }
+    }
+    Ok(())
 }

@@ -55,7 +55,7 @@ pub fn pull(conn: &mut Conn, actor: &Actor, cursor: Option<&str>, now: Timestamp
         let known = named.row.checklist_hash.clone();
         let change_no = named.row.change_no;
         let visit = named.into_visit(now);
-        let mine = visit.inspector.as_ref() == Some(&actor.user);
+        let mine = visit.is_for(&actor.user);
         let withdrawn = !mine || visit.state == VisitState::Cancelled;
         if withdrawn && known.is_none() {
             continue;
@@ -95,6 +95,8 @@ fn as_last_told(visit: Visit, told: &store::Told, actor: &Actor) -> Visit {
         version: told.version,
         inspector: Some(actor.user.clone()),
         inspector_name: Some(actor.name.clone()),
+        second: None,
+        second_name: None,
         window_start_at: told.window_start_at.unwrap_or(told.pulled_at),
         window_end_at: told.window_end_at.unwrap_or(told.pulled_at),
         overdue: false,

@@ -58,25 +58,41 @@ pub fn to_remind(
     let unopened =
         [VisitState::Planned, VisitState::Announced, VisitState::Dispatched].map(VisitState::as_str);
     let mut reminders = Vec::new();
-    type Row = (VisitId, Option<UserId>, String, String, Timestamp);
+    type Row = (VisitId, Option<UserId>, Option<UserId>, String, String, Timestamp);
     let window: Vec<Row> = visits::table
         .inner_join(sites::table.on(sites::id.eq(visits::site_id)))
         .filter(visits::finished_at.is_null().and(visits::state.eq_any(unopened)))
         .filter(visits::window_start_at.le(now.plus(window_ahead)).and(visits::window_end_at.gt(now)))
-        .select((visits::id, visits::inspector_id, sites::name, sites::time_zone, visits::window_start_at))
+        .select((
+            visits::id,
+            visits::inspector_id,
+            visits::second_id,
+            sites::name,
+            sites::time_zone,
+            visits::window_start_at,
+        ))
         .order(visits::id)
         .load(conn)?;
     let due: Vec<Row> = visits::table
         .inner_join(sites::table.on(sites::id.eq(visits::site_id)))
         .filter(visits::finished_at.is_null())
         .filter(visits::due_at.gt(now).and(visits::due_at.le(now.plus(due_ahead))))
-        .select((visits::id, visits::inspector_id, sites::name, sites::time_zone, visits::due_at))
+        .select((
+            visits::id,
+            visits::inspector_id,
+            visits::second_id,
+            sites::name,
+            sites::time_zone,
+            visits::due_at,
+        ))
         .order(visits::id)
         .load(conn)?;
     for (occasion, rows) in [(Occasion::Window, window), (Occasion::Due, due)] {
-        for (visit, inspector, site_name, time_zone, at) in rows {
-            let Some(inspector) = inspector else { continue };
-            reminders.push(Reminder { visit, inspector, site_name, time_zone, occasion, at });
+        for (visit, first, second, site_name, time_zone, at) in rows {
+            for inspector in [first, second].into_iter().flatten() {
+                let (visit, site_name, time_zone) = (visit.clone(), site_name.clone(), time_zone.clone());
+                reminders.push(Reminder { visit, inspector, site_name, time_zone, occasion, at });
+            }
         }
     }
     Ok(reminders)

@@ -19,6 +19,7 @@ pub(super) struct NewVisit {
     pub check_id: CheckId,
     pub site_id: SiteId,
     pub inspector_id: Option<UserId>,
+    pub second_id: Option<UserId>,
     pub state: &'static str,
     pub version: i64,
     pub window_start_at: Timestamp,
@@ -35,6 +36,7 @@ pub(super) struct VisitRow {
     pub check_id: CheckId,
     pub site_id: SiteId,
     pub inspector_id: Option<UserId>,
+    pub second_id: Option<UserId>,
     pub state: String,
     pub version: i64,
     pub window_start_at: Timestamp,
@@ -54,6 +56,7 @@ pub(super) struct NamedVisit {
     country: String,
     time_zone: String,
     inspector_name: Option<String>,
+    second_name: Option<String>,
 }
 
 /// What changes; `None` leaves a column as it is.
@@ -65,6 +68,7 @@ pub(super) struct Update {
     /// Set where devices must hear of it with their next pull.
     pub change_no: Option<i64>,
     pub inspector_id: Option<Option<UserId>>,
+    pub second_id: Option<Option<UserId>>,
     pub window_start_at: Option<Timestamp>,
     pub window_end_at: Option<Timestamp>,
     pub checklist_hash: Option<Option<Sha256>>,
@@ -81,6 +85,7 @@ impl Update {
             version,
             change_no: None,
             inspector_id: None,
+            second_id: None,
             window_start_at: None,
             window_end_at: None,
             checklist_hash: None,
@@ -202,23 +207,31 @@ pub(super) fn events(conn: &mut Conn, id: &VisitId) -> Result<Vec<Event>> {
         .load(conn)?)
 }
 
-diesel::alias!(users as inspectors: Inspectors);
+diesel::alias!(users as inspectors: Inspectors, users as seconds: Seconds);
 
-type Names = (VisitRow, String, String, String, Option<String>);
+type Names = (VisitRow, String, String, String, Option<String>, Option<String>);
 
 macro_rules! named {
     () => {
         visits::table
             .inner_join(sites::table.on(sites::id.eq(visits::site_id)))
             .left_join(inspectors.on(inspectors.field(users::id).nullable().eq(visits::inspector_id)))
+            .left_join(seconds.on(seconds.field(users::id).nullable().eq(visits::second_id)))
             .select((
                 VisitRow::as_select(),
                 sites::name,
                 sites::country,
                 sites::time_zone,
                 inspectors.field(users::name).nullable(),
+                seconds.field(users::name).nullable(),
             ))
     };
+}
+
+/// Visits to which that person is sent, alone or as one of two.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_for(user: &UserId) -> _ {
+    visits::inspector_id.eq(user).or(visits::second_id.eq(user))
 }
 
 pub(super) fn find(conn: &mut Conn, id: &VisitId) -> Result<Option<NamedVisit>> {
@@ -241,7 +254,7 @@ pub(super) fn list(
         None => {}
     }
     if let Some(inspector) = &filter.inspector {
-        query = query.filter(visits::inspector_id.eq(inspector));
+        query = query.filter(is_for(inspector));
     }
     if filter.unassigned {
         query = query.filter(visits::inspector_id.is_null());
@@ -279,15 +292,17 @@ pub(super) fn changed_for(
         .select(visit_pulls::visit_id);
     let rows: Vec<Names> = named!()
         .filter(visits::change_no.gt(after))
-        .filter(visits::inspector_id.eq(inspector).or(visits::id.eq_any(pulled).assume_not_null()))
+        .filter(is_for(inspector).or(visits::id.eq_any(pulled).assume_not_null()))
         .order(visits::change_no)
         .limit(limit)
         .load(conn)?;
     Ok(rows.into_iter().map(NamedVisit::from).collect())
 }
 
-pub(super) fn inspector(conn: &mut Conn, visit: &VisitId) -> Result<Option<UserId>> {
-    Ok(visits::table.find(visit).select(visits::inspector_id).first(conn)?)
+/// Whether that person is sent to the visit now.
+pub(super) fn is_assigned(conn: &mut Conn, visit: &VisitId, user: &UserId) -> Result<bool> {
+    let found = visits::table.filter(visits::id.eq(visit)).filter(is_for(user)).select(visits::version);
+    Ok(found.first::<i64>(conn).optional()?.is_some())
 }
 
 /// Whether a device of that person ever pulled the visit.
@@ -308,7 +323,7 @@ pub(super) fn left_out(
 ) -> Result<Vec<NamedVisit>> {
     let waiting = [VisitState::Planned.as_str(), VisitState::Announced.as_str()];
     let rows: Vec<Names> = named!()
-        .filter(visits::inspector_id.eq(inspector).and(visits::change_no.le(change_no)))
+        .filter(is_for(inspector).and(visits::change_no.le(change_no)))
         .filter(visits::state.eq_any(waiting).and(visits::checklist_hash.is_null()))
         .order(visits::change_no)
         .limit(limit)
@@ -401,8 +416,8 @@ pub(super) fn silent(conn: &mut Conn, limit_at: Timestamp, only: Option<&VisitId
 }
 
 impl From<Names> for NamedVisit {
-    fn from((row, site_name, country, time_zone, inspector_name): Names) -> Self {
-        Self { row, site_name, country, time_zone, inspector_name }
+    fn from((row, site_name, country, time_zone, inspector_name, second_name): Names) -> Self {
+        Self { row, site_name, country, time_zone, inspector_name, second_name }
     }
 }
 
@@ -419,6 +434,8 @@ impl NamedVisit {
             version: self.row.version,
             inspector: self.row.inspector_id,
             inspector_name: self.inspector_name,
+            second: self.row.second_id,
+            second_name: self.second_name,
             window_start_at: self.row.window_start_at,
             window_end_at: self.row.window_end_at,
             time_zone: self.time_zone,

@@ -7,8 +7,8 @@ mod read;
 mod rings;
 
 use geo::{
-    BoundingRect as _, Coord, CoordinatePosition as _, Distance as _, Euclidean, Geodesic, LineString,
-    MultiPolygon, Point, Polygon, Rect, coordinate_position::CoordPos,
+    BoundingRect as _, Coord, CoordinatePosition as _, Distance as _, Euclidean, Geodesic,
+    InteriorPoint as _, LineString, MultiPolygon, Point, Polygon, Rect, coordinate_position::CoordPos,
 };
 
 use super::position::{InvalidPosition, Position};
@@ -135,6 +135,19 @@ impl Fence {
             return Err(FenceError::TooLarge { across: kilometres(across_m) });
         }
         Ok(Self { shape: Shape::Area { given, whole } })
+    }
+
+    /// Where to go to: the centre, or a point inside the area.
+    #[must_use]
+    pub fn middle(&self) -> Option<Position> {
+        match &self.shape {
+            Shape::Circle { centre, .. } => Some(*centre),
+            Shape::Area { whole, .. } => {
+                let point = whole.interior_point()?;
+                // An area across the date line is drawn beyond it.
+                Position::from_degrees(point.y(), (point.x() + 180.0).rem_euclid(360.0) - 180.0).ok()
+            }
+        }
     }
 
     /// How far `position` is from the border, in metres on WGS 84; negative inside, positive outside.

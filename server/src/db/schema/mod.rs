@@ -4,6 +4,7 @@ mod evidence;
 mod jobs;
 mod log;
 mod people;
+mod planning;
 mod programme;
 mod risk;
 
@@ -11,6 +12,7 @@ pub use evidence::*;
 pub use jobs::*;
 pub use log::*;
 pub use people::*;
+pub use planning::*;
 pub use programme::*;
 pub use risk::*;
 
@@ -79,4 +81,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     selections,
     selection_draws,
     selection_overrides,
+    rosters,
+    plans,
+    plan_progress,
+    plan_results,
+    plan_decisions,
 );

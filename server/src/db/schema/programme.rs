@@ -146,6 +146,7 @@ diesel::table! {
         check_id -> Text,
         site_id -> Text,
         inspector_id -> Nullable<Text>,
+        second_id -> Nullable<Text>,
         state -> Text,
         version -> BigInt,
         window_start_at -> Timestamp,

@@ -59,12 +59,12 @@ pub(super) fn assignment(record: &Record, context: &Context<'_>, found: &mut Vec
         }
         return;
     };
-    if visit.inspector.as_ref() != Some(context.holder) {
+    if !visit.is_for(context.holder) {
         found.push(NewFinding {
             signal: "not-assigned",
             weight: Weight::Look,
             summary: "It was made by somebody whom the visit is not assigned to.".to_owned(),
-            values: json!({ "assigned": visit.inspector, "holder": context.holder }),
+            values: json!({ "assigned": visit.inspector, "second": visit.second, "holder": context.holder }),
             uncertainty: EXACT.to_owned(),
             explanations: "The visit was reassigned while the device had no network, or two inspectors went.",
             method: METHOD,
