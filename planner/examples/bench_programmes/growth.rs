@@ -95,7 +95,7 @@ fn seconds_each(one: impl Fn(usize) -> bool) -> Result<f64, String> {
 }
 
 /// Processor time of this thread.
-fn processor_seconds() -> Result<f64, String> {
+pub fn processor_seconds() -> Result<f64, String> {
     let path = "/proc/thread-self/schedstat";
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());

@@ -13,7 +13,6 @@ use endcheck_planner::visits::generate::{Size, programme};
 use endcheck_planner::visits::{Problem, plan, schedule};
 use illness::error;
 use std::process::ExitCode;
-use std::time::Instant;
 
 mod growth;
 mod illness;
@@ -67,9 +66,9 @@ fn all() -> Result<(), String> {
         println!("size\titerations\tseconds\tMiB\tunplanned\trisk\tlate h\ttravel min\tpassed");
         let mut before = None;
         for iterations in budgets {
-            let started = Instant::now();
+            let started = growth::processor_seconds()?;
             let found = plan(&problem, 1, &schedule(iterations), &mut Unwatched).map_err(error)?;
-            let seconds = started.elapsed().as_secs_f64();
+            let seconds = growth::processor_seconds()? - started;
             let passed = check(&problem, &found).is_empty();
             println!(
                 "{name}\t{iterations}\t{seconds:.1}\t{}\t{}\t{}\t{}\t{}\t{passed}",
@@ -110,11 +109,11 @@ fn shared(visits: u64, inspectors: u64, days: u64, seed: u64) -> Result<Problem,
 }
 
 fn beside(problem: &Problem, seed: u64, iterations: u64) -> Result<(), String> {
-    let started = Instant::now();
+    let started = growth::processor_seconds()?;
     let found = plan(problem, seed, &schedule(iterations), &mut Unwatched).map_err(error)?;
     println!(
         "{:.1} s\trisk {}\ttravel {}\tunplanned {}\tpassed {}",
-        started.elapsed().as_secs_f64(),
+        growth::processor_seconds()? - started,
         found.score.unserved_risk,
         found.score.travel_min,
         found.unplanned.len(),
