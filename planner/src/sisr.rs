@@ -77,6 +77,9 @@ pub struct Schedule {
     pub mean_removed: f64,
     /// The longest string.
     pub longest_string: f64,
+    /// The longest string of half of the ruins, where that is more: what lies wrong along a long route is cut out at
+    /// once.
+    pub longest_string_of_half: f64,
 }
 
 /// What a run is asked between iterations.
@@ -97,6 +100,8 @@ impl Watch for Unwatched {
 
 /// Between two questions to the watch.
 const WATCH_EVERY: u64 = 64;
+/// Of 65,536: how often strings may be the longer ones.
+const LONG_CHANCE: u64 = 32_768;
 /// Of 65,536: how often a string is split.
 const SPLIT_CHANCE: u64 = 32_768;
 /// Of 65,536: how often what stays within a split string does not grow further.
@@ -176,7 +181,9 @@ struct Ruin {
 fn ruin_once<M: Model>(model: &mut M, ruin: &mut Ruin, schedule: &Schedule, random: &mut Random) {
     ruin.stamp += 1;
     let mean_length = model.mean_length();
-    let longest = schedule.longest_string.min(mean_length);
+    let long = schedule.longest_string_of_half > schedule.longest_string && random.chance(LONG_CHANCE);
+    let longest = if long { schedule.longest_string_of_half } else { schedule.longest_string };
+    let longest = longest.min(mean_length);
     let most_strings = 4.0 * schedule.mean_removed / (1.0 + longest) - 1.0;
     let strings = (random.unit() * most_strings + 1.0) as usize;
     let seed = random.below(model.jobs()) as u32;

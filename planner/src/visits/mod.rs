@@ -203,6 +203,8 @@ pub fn schedule(iterations: u64) -> Schedule {
         end_temperature: 30.0,
         mean_removed: 10.0,
         longest_string: 10.0,
+        // Days are short.
+        longest_string_of_half: 10.0,
     }
 }
 

@@ -174,16 +174,17 @@ impl State<'_> {
                 let Some(step) = walk.visit(self.problem, day, visit, stop.held_at) else { continue };
                 walk = step.walk;
                 planned.stops.push(PlannedStop { visit: stop.visit, starts_at: step.starts_at });
+                planned.breaks_at.splice(0..0, step.rested_at);
                 planned.breaks_at.extend(step.break_at);
                 served[stop.visit as usize] = true;
             }
-            let (Some(left_at), Some((returns_at, break_at))) = (walk.left_at, walk.back(self.problem, day))
-            else {
+            let Some(back) = walk.back(self.problem, day).filter(|_| !planned.stops.is_empty()) else {
                 continue;
             };
-            planned.leaves_at = left_at;
-            planned.returns_at = returns_at;
-            planned.breaks_at.extend(break_at);
+            planned.leaves_at = back.left_at;
+            planned.returns_at = back.returns_at;
+            planned.breaks_at.splice(0..0, back.rested_at);
+            planned.breaks_at.extend(back.break_at);
             days.push(planned);
         }
         let unplanned = (0..).zip(&served).filter(|(_, served)| !**served).map(|(visit, _)| visit).collect();

@@ -34,6 +34,7 @@ pub fn schedule(iterations: u64) -> Schedule {
         end_temperature: 0.5 * UNITS_PER_DISTANCE,
         mean_removed: 10.0,
         longest_string: 10.0,
+        longest_string_of_half: 30.0,
     }
 }
 
