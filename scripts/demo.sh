@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the programs and tells the story of one end-use check; see tests/src/bin/demo.rs.
+# Builds the programs and tells the story of one end-use check; see tests/src/bin/demo/.
 set -euo pipefail
 source "$(dirname "$0")/phases.sh"
 cargo build --locked -p endcheck-server -p endcheck -p endcheck-tests --bins
