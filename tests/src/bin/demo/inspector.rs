@@ -1,7 +1,7 @@
 //! The inspector with the real agent: takes the visit along, is on site without a network, syncs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};

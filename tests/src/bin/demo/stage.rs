@@ -17,7 +17,7 @@ pub struct Stage {
     port: u16,
     recipient: String,
     server: Option<Child>,
-    http: ureq::Agent,
+    pub http: ureq::Agent,
 }
 
 impl Stage {
