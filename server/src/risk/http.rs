@@ -43,7 +43,9 @@ async fn load(app: Data<App>, actor: Actor, payload: Payload) -> Result<HttpResp
     let body = body::read(payload, MAX_POLICY_BYTES).await?;
     let app = app.into_inner();
     let now = app.clock.now();
-    let held = app.write(move |conn| force::load(conn, &actor, &body, now)).await?;
+    // Reading and trying it takes its time; nobody else who writes waits for that.
+    let (policy, body) = app.read(move |_| Ok((force::read(&body)?, body))).await?;
+    let held = app.write(move |conn| force::load(conn, &actor, &policy, &body, now)).await?;
     Ok(HttpResponse::Created().json(held))
 }
 

@@ -28,7 +28,9 @@ pub use force::{
     shadow_run, state,
 };
 pub use http::{ApiDoc, routes};
-pub use rescoring::{begin_daily, go_on as rescore, newest as newest_rescoring};
+pub use rescoring::{
+    begin_daily, failures as rescoring_failures, go_on as rescore, newest as newest_rescoring, unfinished,
+};
 pub use signals::{NoteSignal, RED_FLAGS, Signal, SignalKind};
 pub use store::{HeldPolicy, Rescoring};
 

@@ -254,12 +254,12 @@ fn prepare(conn: &mut Conn, id: &SelectionId, now: Timestamp) -> Result<Option<P
             "Another policy came into force since this draw was committed to: commit to a new one.",
         ));
     }
-    let missing = store::unassessed(conn, &policy.hash)?;
-    if missing > 0 {
+    if let Some(why) = risk::unfinished(conn, &policy.hash)? {
         return Err(Error::conflict(
             "assessments-unfinished",
             format!(
-                "{missing} shipments are not assessed by the policy in force yet: wait until re-scoring is done."
+                "A draw is made of what is known, and {why}. Have every shipment assessed anew (POST /api/v1/rescorings, \
+                 or the button on /risk), wait until that is done, and draw again."
             ),
         ));
     }

@@ -122,6 +122,7 @@ struct CommitForm {
 
 async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) -> Result<HttpResponse> {
     session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ScheduleVisits)?;
     let now = app.clock.now();
     let actor = session.actor.clone();
     let Ok(capacity) = form.capacity.trim().parse() else {
@@ -151,6 +152,7 @@ async fn draw(
     form: Form<DrawForm>,
 ) -> Result<HttpResponse> {
     session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ScheduleVisits)?;
     let shared = app.clone().into_inner();
     match super::draw(&shared, &session.actor, &id).await {
         Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),

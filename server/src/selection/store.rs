@@ -118,16 +118,6 @@ pub(super) fn pool(
     Ok(pool)
 }
 
-/// Shipments that no assessment by the policy is the newest of.
-pub(super) fn unassessed(conn: &mut Conn, policy: &Sha256) -> Result<i64> {
-    let all: i64 = shipments::table.count().get_result(conn)?;
-    let assessed: i64 = current_assessments::table
-        .filter(current_assessments::policy_hash.eq(policy))
-        .count()
-        .get_result(conn)?;
-    Ok(all - assessed)
-}
-
 /// The items of shipments, each with its id and key, in their order.
 pub(super) fn items(
     conn: &mut Conn,

@@ -3,6 +3,7 @@
 //!
 //! The document is TOML, so that a lawyer can read it; its identity is the SHA-256 of its bytes.
 
+mod difference;
 mod document;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{FactValue, VOCABULARY};
 use super::language::Condition;
+pub use difference::differences;
 use document::{Document, Reader};
 
 /// Largest policy document, in bytes.
