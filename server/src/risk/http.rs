@@ -116,14 +116,7 @@ async fn rescore(app: Data<App>, actor: Actor) -> Result<HttpResponse> {
     actor.require(Permission::EditPolicy)?;
     let app = app.into_inner();
     let now = app.clock.now();
-    let newest = app
-        .write(move |conn| {
-            rescoring::begin(conn, "asked for by hand", now)?;
-            rescoring::newest(conn)
-        })
-        .await?;
-    rescoring::spawn(&app);
-    Ok(HttpResponse::Accepted().json(newest))
+    Ok(HttpResponse::Accepted().json(rescoring::by_hand(&app, now).await?))
 }
 
 /// How far the newest walk over all shipments is.

@@ -17,6 +17,8 @@ pub mod sample;
 mod signals;
 mod store;
 
+use std::collections::HashMap;
+
 use endcheck_protocol::digest::Sha256;
 use serde::Serialize;
 
@@ -29,9 +31,9 @@ pub use force::{
 };
 pub use http::{ApiDoc, routes};
 pub use rescoring::{
-    begin_daily, failures as rescoring_failures, go_on as rescore, newest as newest_rescoring, unfinished,
+    begin_daily, by_hand as rescore_by_hand, failures as rescoring_failures, go_on as rescore, newest as newest_rescoring, unfinished,
 };
-pub use signals::{NoteSignal, RED_FLAGS, Signal, SignalKind};
+pub use signals::{Committed, NoteSignal, RED_FLAGS, Signal, SignalKind, verify as verify_signals};
 pub use store::{HeldPolicy, Rescoring};
 
 use policy::Policy;
@@ -75,6 +77,16 @@ pub fn failing_cases(policy: &Policy) -> Vec<String> {
 pub fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Assessment> {
     let row = store::assessment(conn, hash)?.ok_or_else(|| Error::not_found("assessment"))?;
     serde_json::from_str(&row.document).map_err(|e| Error::Internal(e.into()))
+}
+
+/// Assessments by the SHA-256 of their documents; those that are not there are left out.
+///
+/// # Errors
+/// When the database fails.
+pub fn assessments(conn: &mut Conn, hashes: &[&Sha256]) -> Result<HashMap<Sha256, Assessment>> {
+    let rows = store::assessments_by_hash(conn, hashes)?.into_iter();
+    rows.map(|(hash, text)| Ok((hash, serde_json::from_str(&text).map_err(|e| Error::Internal(e.into()))?)))
+        .collect()
 }
 
 /// Why an assessment came to its points, in words.
@@ -152,6 +164,17 @@ pub fn band_counts(conn: &mut Conn, policy: &Sha256) -> Result<Vec<(String, i64)
 /// 404 when there is none.
 pub fn held_policy(conn: &mut Conn, hash: &Sha256) -> Result<HeldPolicy> {
     store::held_policy(conn, hash)?.ok_or_else(|| Error::not_found("policy"))
+}
+
+/// The row of the policy in force.
+///
+/// # Errors
+/// 409 `no-policy` when there is none.
+pub fn active_held(conn: &mut Conn) -> Result<HeldPolicy> {
+    match store::active(conn)? {
+        Some(hash) => held_policy(conn, &hash),
+        None => Err(force::no_policy()),
+    }
 }
 
 /// The policy in force, if any.

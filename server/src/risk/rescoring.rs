@@ -199,6 +199,21 @@ fn keep(conn: &mut Conn, from: &Rescoring, step: Step, now: Timestamp) -> Result
     Ok(())
 }
 
+/// Begins a walk because somebody asked for it, and goes on in the background. Answers the newest walk.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn by_hand(app: &Arc<App>, now: Timestamp) -> Result<Option<Rescoring>> {
+    let walk = app
+        .write(move |conn| {
+            begin(conn, "asked for by hand", now)?;
+            newest(conn)
+        })
+        .await?;
+    spawn(app);
+    Ok(walk)
+}
+
 /// Goes on in the background.
 pub fn spawn(app: &Arc<App>) {
     let app = Arc::clone(app);

@@ -217,7 +217,12 @@ pub(super) fn shadow(conn: &mut Conn, hash: &Sha256) -> Result<Option<ShadowRow>
         .optional()?)
 }
 
-pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal) -> Result<()> {
+pub(super) fn insert_signal(
+    conn: &mut Conn,
+    signal: &Signal,
+    document: &str,
+    log_index: i64,
+) -> Result<()> {
     diesel::insert_into(risk_signals::table)
         .values((
             risk_signals::id.eq(&signal.id),
@@ -229,6 +234,8 @@ pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal) -> Result<()> {
             risk_signals::author_id.eq(&signal.author),
             risk_signals::noted_at.eq(signal.noted_at),
             risk_signals::withdraws.eq(&signal.withdraws),
+            risk_signals::document.eq(document),
+            risk_signals::log_index.eq(log_index),
         ))
         .execute(conn)?;
     Ok(())
@@ -278,6 +285,17 @@ fn told(rows: Vec<SignalRow>) -> Vec<Signal> {
     rows.into_iter().map(signal).collect()
 }
 
+/// Every signal with the exact bytes that the log commits to, and where.
+pub(super) fn logged_signals(conn: &mut Conn) -> Result<Vec<(Signal, Option<String>, Option<i64>)>> {
+    let rows: Vec<(SignalRow, Option<String>, Option<i64>)> = risk_signals::table
+        .order(risk_signals::id)
+        .select((SignalRow::as_select(), risk_signals::document, risk_signals::log_index))
+        .load(conn)?;
+    let alone = |(row, document, index)| Some((told(vec![row]).pop()?, document, index));
+    Ok(rows.into_iter().filter_map(alone).collect())
+}
+
+/// A signal by its id.
 pub(super) fn signal(conn: &mut Conn, id: &SignalId) -> Result<Option<Signal>> {
     let rows = risk_signals::table
         .filter(risk_signals::id.eq(id).or(risk_signals::withdraws.eq(id)))
@@ -364,6 +382,19 @@ pub(super) fn keep_assessments(conn: &mut Conn, rows: Vec<AssessmentRow>) -> Res
         insert_rows!(conn, current_assessments::table, &current);
     }
     Ok(fresh_count)
+}
+
+/// The documents of assessments.
+pub(super) fn assessments_by_hash(conn: &mut Conn, hashes: &[&Sha256]) -> Result<Vec<(Sha256, String)>> {
+    let mut found = Vec::with_capacity(hashes.len());
+    for some in hashes.chunks(CHUNK) {
+        let rows: Vec<(Sha256, String)> = assessments::table
+            .filter(assessments::hash.eq_any(some.iter().copied()))
+            .select((assessments::hash, assessments::document))
+            .load(conn)?;
+        found.extend(rows);
+    }
+    Ok(found)
 }
 
 pub(super) fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Option<AssessmentRow>> {

@@ -23,7 +23,7 @@ use crate::checks;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::parties::{self, Happening};
-use crate::{reason, shipments, sites};
+use crate::{reason, selection, shipments, sites};
 
 pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
@@ -86,10 +86,10 @@ pub enum Change {
 /// Puts a visit on the calendar.
 ///
 /// # Errors
-/// 403, 404 for an unknown check or site, 422 for a bad window or somebody who is no inspector.
+/// 403, 404 for an unknown check or site, 409 `check-dropped`, 422 for a bad window or somebody who is no inspector.
 pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Timestamp) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
-    let check = checks::get(conn, &command.check)?;
+    let check = selection::hold(conn, &command.check)?;
     let site_id = match command.site {
         Some(site) => site,
         None => shipments::get(conn, &check.shipment)?.site,
