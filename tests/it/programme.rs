@@ -1,6 +1,7 @@
 //! The metrics of the programme, from visits that were planned, made and judged.
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection as _;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::record::{Act, Denial, DeniedBy, VerificationMethod};
 use serde_json::{Value, json};
@@ -8,12 +9,15 @@ use serde_json::{Value, json};
 use crate::hand::{HandDevice, task};
 use crate::office::{Office, PASSWORD, text};
 
-/// A visit of Iris's for a check with that trigger.
+/// A visit of Iris's for a check with that trigger, as a draw would set it.
 fn visit(office: &Office, trigger: &str) -> String {
     let now = office.server.clock().now();
     let check = json!({ "shipment": office.shipment("SH-2026-0101"), "kind": "post_shipment",
-        "trigger": trigger, "reason": "Chosen.", "due_at": now.plus(TimeDelta::days(2)) });
+        "trigger": "tip", "reason": "Chosen.", "due_at": now.plus(TimeDelta::days(2)) });
     let check = text(&office.manager().post("/api/v1/checks", &check).expect_json(201), "/id");
+    let mut conn = office.server.app().connection().unwrap();
+    conn.batch_execute(&format!("update checks set cause = '{trigger}' where id = '{check}'")).unwrap();
+    drop(conn);
     let visit = json!({ "check": check, "inspector": office.iris.id,
         "window_start": format!("{}T00:00", now.day()), "window_end": format!("{}T23:59", now.day()) });
     text(&office.manager().post("/api/v1/visits", &visit).expect_json(201), "/id")

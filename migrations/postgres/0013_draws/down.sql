@@ -1,3 +1,4 @@
+drop index serial_states_by_arrival;
 drop index selection_draws_by_pool;
 alter table selection_draws drop column chosen;
 alter table selection_draws drop column pool_size;

@@ -48,3 +48,6 @@ update selection_draws set
     chosen = json_array_length(document::json -> 'chosen');
 alter table selection_draws enable trigger selection_draws_kept;
 create index selection_draws_by_pool on selection_draws (pool_sha256);
+
+-- What waits for its arrival.
+create index serial_states_by_arrival on serial_states (arrived_on);

@@ -48,3 +48,6 @@ update selection_draws set
     chosen = json_array_length(document, '$.chosen');
 create trigger selection_draws_no_update before update on selection_draws begin select raise(abort, 'selection_draws are never changed or deleted'); end;
 create index selection_draws_by_pool on selection_draws (pool_sha256);
+
+-- What waits for its arrival.
+create index serial_states_by_arrival on serial_states (arrived_on);

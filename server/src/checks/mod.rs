@@ -7,9 +7,9 @@ mod store;
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, ItemId, SelectionId, ShipmentId, UserId};
-use chrono::TimeDelta;
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

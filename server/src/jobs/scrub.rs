@@ -83,8 +83,7 @@ pub(super) async fn run(app: Arc<App>, tick: Tick) -> Result<Outcome> {
     let suspects = app.read(at_fault).await?;
     let seen = hash(&app, suspects).await;
     let mut faulty = tick.write(&app, move |conn| judge(conn, &seen, now)).await?;
-    let (round, named) =
-        tick.write(&app, move |conn| Ok((current(conn, now)?, count_named(conn)?))).await?;
+    let (round, named) = tick.write(&app, move |conn| Ok((current(conn, now)?, count_named(conn)?))).await?;
     let Some(mut round) = round else {
         return Outcome::done(format!(
             "{faulty} files at fault; the last round is whole, the next begins later"

@@ -164,9 +164,11 @@ pub fn on_time(checks: &[DueCheck]) -> Metric {
     Metric {
         id: "on-time",
         title: "Checks done in time",
-        definition: "Of the checks that fell due in the period, the share of which a visit was closed by the due date.",
-        formula: "checks with a visit closed at or before due_at ÷ checks with due_at in the period and not in the future",
-        version: 1,
+        definition: "Of the checks that fell due in the period, the share of which a visit was closed by the due date. \
+                     One that somebody dropped from its draw is left out; one whose visits were cancelled is not.",
+        formula: "checks with a visit closed at or before due_at ÷ checks with due_at in the period and not in the \
+                  future, but those dropped from their draw",
+        version: 2,
         n: count(checks),
         figures: Figures::Shares { rows, difference: None },
         caveats,

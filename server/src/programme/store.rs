@@ -14,7 +14,9 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::VisitState;
 
 use super::metrics::{ClosedVisit, Determined, DueCheck};
-use crate::db::schema::{checks, determination_approvals, determinations, records, visit_events, visits};
+use crate::db::schema::{
+    checks, determination_approvals, determinations, records, selection_overrides, visit_events, visits,
+};
 use crate::db::{CHUNK, Conn};
 use crate::error::{Error, Result};
 
@@ -24,24 +26,27 @@ fn done() -> [&'static str; 2] {
     DONE.map(|state| state.as_str())
 }
 
-/// Checks that fell due in `from..until`; without those whose visits were all cancelled.
+/// Checks that fell due in `from..until`; without those that were dropped from the draw that opened them.
 pub(super) fn due_checks(conn: &mut Conn, from: Timestamp, until: Timestamp) -> Result<Vec<DueCheck>> {
     type Row = (CheckId, Timestamp, Option<(String, Option<Timestamp>)>);
+    let dropped = selection_overrides::table
+        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+        .filter(selection_overrides::act.eq("drop"));
     let rows: Vec<Row> = checks::table
         .left_join(visits::table.on(visits::check_id.eq(checks::id)))
         .filter(checks::due_at.ge(from).and(checks::due_at.lt(until)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(dropped)))
         .order(checks::id)
         .select((checks::id, checks::due_at, (visits::state, visits::finished_at).nullable()))
         .load(conn)?;
-    let mut all: BTreeMap<CheckId, (DueCheck, bool)> = BTreeMap::new();
+    let mut all: BTreeMap<CheckId, DueCheck> = BTreeMap::new();
     for (id, due_at, visit) in rows {
-        let (check, is_dropped) =
-            all.entry(id).or_insert_with(|| (DueCheck { due_at, closed_at: Vec::new() }, visit.is_some()));
+        let check = all.entry(id).or_insert_with(|| DueCheck { due_at, closed_at: Vec::new() });
         let Some((state, finished_at)) = visit else { continue };
-        *is_dropped &= state == VisitState::Cancelled.as_str();
         check.closed_at.extend(finished_at.filter(|_| done().contains(&state.as_str())));
     }
-    Ok(all.into_values().filter(|(_, is_dropped)| !is_dropped).map(|(check, _)| check).collect())
+    Ok(all.into_values().collect())
 }
 
 /// Visits that were closed in `from..until`.

@@ -31,7 +31,8 @@ pub use force::{
 };
 pub use http::{ApiDoc, routes};
 pub use rescoring::{
-    begin_daily, by_hand as rescore_by_hand, failures as rescoring_failures, go_on as rescore, newest as newest_rescoring, unfinished,
+    begin_daily, by_hand as rescore_by_hand, failures as rescoring_failures, go_on as rescore,
+    newest as newest_rescoring, unfinished,
 };
 pub use signals::{Committed, NoteSignal, RED_FLAGS, Signal, SignalKind, verify as verify_signals};
 pub use store::{HeldPolicy, Rescoring};
@@ -95,6 +96,8 @@ pub struct Reason {
     pub rule: String,
     pub points: i64,
     pub sentence: String,
+    /// Whether the sentence may leave headquarters.
+    pub shown: bool,
     /// Facts that were not known, for which the rule was not evaluated.
     pub missing: Vec<String>,
 }
@@ -108,6 +111,7 @@ pub fn reasons(policy: &Policy, assessment: &Assessment) -> Vec<Reason> {
             rule: result.id.clone(),
             points: result.points,
             sentence: policy::fill(&rule.reason, &assessment.facts),
+            shown: rule.shown,
             missing: result.missing.clone(),
         })
     });

@@ -217,12 +217,7 @@ pub(super) fn shadow(conn: &mut Conn, hash: &Sha256) -> Result<Option<ShadowRow>
         .optional()?)
 }
 
-pub(super) fn insert_signal(
-    conn: &mut Conn,
-    signal: &Signal,
-    document: &str,
-    log_index: i64,
-) -> Result<()> {
+pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal, document: &str, log_index: i64) -> Result<()> {
     diesel::insert_into(risk_signals::table)
         .values((
             risk_signals::id.eq(&signal.id),

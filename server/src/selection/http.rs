@@ -68,8 +68,7 @@ async fn list(
     actor.require(Permission::ReadVisits)?;
     let limit = listing::limit(query.limit)?;
     let query = query.into_inner();
-    let rows =
-        app.into_inner().read(move |conn| super::list(conn, query.cursor.as_ref(), limit + 1)).await?;
+    let rows = app.into_inner().read(move |conn| super::list(conn, query.cursor.as_ref(), limit + 1)).await?;
     Ok(Json(Page::cut_at(rows, limit, |row| row.id.to_string())))
 }
 

@@ -31,7 +31,9 @@ use crate::risk::{self, HeldPolicy, sample};
 use crate::shipments::{self, Shipment};
 
 use document::OverrideDocument;
-pub use document::{ItemSample, KeptOut, SEED_SCHEMA, SELECTION_SCHEMA, SeedDocument, Selected, SelectionDocument};
+pub use document::{
+    ItemSample, KeptOut, SEED_SCHEMA, SELECTION_SCHEMA, SeedDocument, Selected, SelectionDocument,
+};
 pub use export::export;
 pub use http::{ApiDoc, routes};
 
@@ -361,8 +363,7 @@ fn prepare(conn: &mut Conn, id: &SelectionId, now: Timestamp) -> Result<Option<P
     let candidates: Vec<Candidate> = pool.iter().map(|(_, candidate)| candidate.clone()).collect();
     let capacity = u64::try_from(row.capacity).unwrap_or(0);
     let drawn = draw::draw(&candidates, capacity, policy.selection.random_percent, &seed);
-    let mut prepared =
-        Prepared { row, policy, seed, pool, drawn, selected: Vec::new(), checks: Vec::new() };
+    let mut prepared = Prepared { row, policy, seed, pool, drawn, selected: Vec::new(), checks: Vec::new() };
     (prepared.selected, prepared.checks) = openings(conn, &prepared, now)?;
     Ok(Some(prepared))
 }
@@ -497,6 +498,20 @@ fn opening(
     Ok(Opening { check, assessment: chosen.assessment.clone(), item_sample })
 }
 
+/// What counted most, in the sentences that may leave headquarters.
+fn told_reasons(reasons: Vec<risk::Reason>) -> String {
+    let held = reasons.iter().any(|reason| !reason.shown);
+    let shown = reasons.into_iter().filter(|reason| reason.shown).take(3).map(|reason| reason.sentence);
+    let mut told: Vec<String> = shown.collect();
+    match (told.is_empty(), held) {
+        (true, true) => told.push("The reasons are held at headquarters.".to_owned()),
+        (false, true) => told.push("Further reasons are held at headquarters.".to_owned()),
+        (true, false) => told.push("Nothing in particular counted.".to_owned()),
+        (false, false) => {}
+    }
+    told.join(" ")
+}
+
 /// Why this shipment, in words that whoever is checked could be shown.
 fn sentence(
     prepared: &Prepared,
@@ -504,11 +519,7 @@ fn sentence(
     assessment: &risk::assess::Assessment,
     now: Timestamp,
 ) -> String {
-    let counted = || {
-        let most = risk::reasons(&prepared.policy, assessment);
-        let most: Vec<String> = most.into_iter().take(3).map(|reason| reason.sentence).collect();
-        if most.is_empty() { "Nothing in particular counted.".to_owned() } else { most.join(" ") }
-    };
+    let counted = || told_reasons(risk::reasons(&prepared.policy, assessment));
     match chosen.way {
         Way::Random => {
             let stratum = prepared.drawn.strata.iter().find(|stratum| stratum.band == chosen.band);
@@ -639,4 +650,33 @@ fn require_drawable(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Res
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_at_headquarters_is_not_told_but_that_there_is_something_is() {
+        let reason = |sentence: &str, shown: bool| risk::Reason {
+            rule: "r".to_owned(),
+            points: 1,
+            sentence: sentence.to_owned(),
+            shown,
+            missing: Vec::new(),
+        };
+        let held = || reason("Two tips were received.", false);
+        for (reasons, told) in [
+            (vec![], "Nothing in particular counted."),
+            (vec![held()], "The reasons are held at headquarters."),
+            (vec![reason("Tier 1.", true)], "Tier 1."),
+            (vec![held(), reason("Tier 1.", true)], "Tier 1. Further reasons are held at headquarters."),
+            (
+                ["A.", "B.", "C.", "D."].map(|one| reason(one, true)).into_iter().chain([held()]).collect(),
+                "A. B. C. Further reasons are held at headquarters.",
+            ),
+        ] {
+            assert_eq!(told_reasons(reasons), told);
+        }
+    }
 }

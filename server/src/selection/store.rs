@@ -47,16 +47,7 @@ pub(super) fn list(
     before: Option<&SelectionId>,
     limit: i64,
 ) -> Result<Vec<SelectionSummary>> {
-    type Row = (
-        SelectionId,
-        String,
-        i64,
-        Sha256,
-        UserId,
-        Timestamp,
-        i64,
-        Option<(Timestamp, i64, i64)>,
-    );
+    type Row = (SelectionId, String, i64, Sha256, UserId, Timestamp, i64, Option<(Timestamp, i64, i64)>);
     let mut query = selections::table
         .left_join(selection_draws::table.on(selection_draws::selection_id.eq(selections::id)))
         .order(selections::id.desc())
@@ -83,8 +74,8 @@ pub(super) fn list(
         .select((selection_overrides::selection_id, diesel::dsl::count_star()))
         .load(conn)?;
     let departures: HashMap<SelectionId, i64> = departures.into_iter().collect();
-    let told = |(id, note, capacity, policy, committed_by, committed_at, seed_index, drawn): Row| {
-        SelectionSummary {
+    let told =
+        |(id, note, capacity, policy, committed_by, committed_at, seed_index, drawn): Row| SelectionSummary {
             overrides: departures.get(&id).copied().unwrap_or(0),
             drawn_at: drawn.map(|(at, ..)| at),
             pool_size: drawn.map(|(_, size, _)| size),
@@ -96,8 +87,7 @@ pub(super) fn list(
             committed_by,
             committed_at,
             seed_index,
-        }
-    };
+        };
     Ok(rows.into_iter().map(told).collect())
 }
 
@@ -174,9 +164,10 @@ pub(super) fn kept_out(conn: &mut Conn, policy: &Sha256, arrived_by: &str) -> Re
         .order(checks::id)
         .select((checks::id, checks::opened_at, checks::opened_by, checks::reason, key.single_value()))
         .load(conn)?;
-    let told = |(check, opened_at, opened_by, reason, shipment): (_, _, Option<UserId>, _, Option<String>)| {
-        Some(KeptOut { check, opened_at, opened_by: opened_by?, reason, shipment: shipment? })
-    };
+    let told =
+        |(check, opened_at, opened_by, reason, shipment): (_, _, Option<UserId>, _, Option<String>)| {
+            Some(KeptOut { check, opened_at, opened_by: opened_by?, reason, shipment: shipment? })
+        };
     Ok(rows.into_iter().filter_map(told).collect())
 }
 

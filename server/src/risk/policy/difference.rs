@@ -70,7 +70,8 @@ pub fn differences(old: &Policy, new: &Policy) -> Vec<String> {
 
 fn parts_of_rule(rule: &Rule) -> BTreeMap<&'static str, String> {
     // The condition is what `when` says.
-    let Rule { id: _, when, condition: _, points, cap, if_missing, reason, mandatory, review_by } = rule;
+    let Rule { id: _, when, condition: _, points, cap, if_missing, reason, shown, mandatory, review_by } =
+        rule;
     let none = || "none".to_owned();
     BTreeMap::from([
         ("when", when.clone()),
@@ -78,6 +79,7 @@ fn parts_of_rule(rule: &Rule) -> BTreeMap<&'static str, String> {
         ("if_missing", if_missing.to_string()),
         ("cap", cap.clone().unwrap_or_else(none)),
         ("reason", reason.clone()),
+        ("shown", shown.to_string()),
         ("mandatory", mandatory.to_string()),
         ("review_by", review_by.map_or_else(none, |day| day.to_string())),
     ])

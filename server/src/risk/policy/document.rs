@@ -74,9 +74,15 @@ struct RuleEntry {
     cap: Option<Spanned<String>>,
     if_missing: Spanned<i64>,
     reason: Spanned<String>,
+    #[serde(default = "yes")]
+    shown: bool,
     #[serde(default)]
     mandatory: bool,
     review_by: Option<Spanned<String>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -289,6 +295,7 @@ impl<'a> Reader<'a> {
             cap: entry.cap.map(Spanned::into_inner),
             if_missing: entry.if_missing.into_inner(),
             reason: entry.reason.into_inner(),
+            shown: entry.shown,
             mandatory: entry.mandatory,
             review_by,
         })

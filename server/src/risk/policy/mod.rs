@@ -115,6 +115,8 @@ pub struct Rule {
     pub if_missing: i64,
     /// The sentence for whoever is checked; `{fact}` stands for the fact's value.
     pub reason: String,
+    /// Whether the sentence may leave headquarters; where not, it is only said that there are further reasons.
+    pub shown: bool,
     /// Puts the shipment into the mandatory band whatever its points.
     pub mandatory: bool,
     /// The rule counts up to and including this day.

@@ -203,6 +203,7 @@ fn every_field_that_differs_is_told() {
             "Of tier {item_tier}.",
             "~ rule tier, reason: Tier {item_tier}. → Of tier {item_tier}.",
         ),
+        ("if_missing = 12", "if_missing = 12\nshown = false", "~ rule tier, shown: true → false"),
         ("if_missing = 12", "if_missing = 12\nmandatory = true", "~ rule tier, mandatory: false → true"),
         (
             "if_missing = 12",
