@@ -132,6 +132,31 @@ fn each_metric_counts_what_is_on_record() {
     the_page_shows_them(&office);
 }
 
+/// Cancelling a visit does not take its check out of what was to be done in time; dropping the check does.
+#[test]
+fn a_check_whose_visits_were_cancelled_was_due_and_one_that_was_dropped_was_not() {
+    let office = Office::with_programme();
+    crate::selection::put_into_force(&office, &crate::selection::default_policy());
+    let cancelled = visit(&office, "tip");
+    let selection = crate::selection::drawn(&office, 2);
+    office.server.clock().advance(TimeDelta::days(400));
+    let due = || {
+        let found = office.investigator().get("/api/v1/programme/metrics?from=2020-01-01").expect_json(200);
+        let on_time = metric(&found, "on-time");
+        assert_eq!(on_time["version"], 2);
+        shares(on_time)[0].2
+    };
+    let before = due();
+    let path = format!("/api/v1/visits/{cancelled}/cancel");
+    assert_eq!(office.manager().post(&path, &json!({ "reason": "No time." })).status, 200);
+    assert_eq!(due(), before, "what was not done was due all the same");
+    let dropped = office.shipment(&text(&selection, "/drawn/chosen/0/chosen/shipment"));
+    let drop = json!({ "shipment": dropped, "act": "drop", "reason": "It burnt down." });
+    let path = format!("/api/v1/selections/{}/overrides", text(&selection, "/id"));
+    assert_eq!(office.manager().post(&path, &drop).status, 200);
+    assert_eq!(due(), before - 1);
+}
+
 fn the_page_shows_them(office: &Office) {
     let login: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("login", "vera"), ("password", PASSWORD), ("next", "/programme")])

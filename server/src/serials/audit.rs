@@ -105,8 +105,7 @@ fn expected(conn: &mut Conn, row: &ItemRecord) -> Result<Option<Event>> {
 /// to others later.
 fn same(event: &Event, expected: &Event) -> bool {
     let plain = |event: &Event| {
-        let mut plain =
-            Event { id: expected.id.clone(), recorded_at: expected.recorded_at, ..event.clone() };
+        let mut plain = Event { id: expected.id.clone(), recorded_at: expected.recorded_at, ..event.clone() };
         if let Happening::Sighting { unsent, .. } = &mut plain.what {
             *unsent = None;
         }

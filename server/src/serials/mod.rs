@@ -148,7 +148,10 @@ pub fn site_of(conn: &mut Conn, shipment: &ShipmentId) -> Result<SiteId> {
                 .collect();
             Err(Error::conflict(
                 "sites-differ",
-                format!("The shipment's serials stand at several sites; name the one to visit: {}.", told.join("; ")),
+                format!(
+                    "The shipment's serials stand at several sites; name the one to visit: {}.",
+                    told.join("; ")
+                ),
             ))
         }
     }

@@ -205,7 +205,9 @@ async fn show(app: Data<App>, session: PageSession, id: Path<ItemId>) -> Result<
                 let (title, mut told) = words(conn, &event.what)?;
                 told.extend(one.not_seen.iter().map(|why| format!("Does not count as seen: {why}.")));
                 if one.counts && one.accepted.is_none() && matches!(event.what.kind(), "found" | "transfer") {
-                    told.push("Nobody else has accepted it yet: until then it moves no due date later.".to_owned());
+                    told.push(
+                        "Nobody else has accepted it yet: until then it moves no due date later.".to_owned(),
+                    );
                 }
                 let by = match event.actor.as_str() {
                     "papers" => "the papers".to_owned(),

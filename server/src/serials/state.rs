@@ -157,7 +157,8 @@ pub(super) fn review_of(of: &SerialEventId, events: &[Event]) -> Option<bool> {
 
 fn newest_review<'a>(of: &SerialEventId, events: &'a [Event]) -> Option<(&'a Event, bool)> {
     let reviews = events.iter().filter(|other| counts(other, events)).filter_map(|other| match &other.what {
-        Happening::LossReview { loss: about, accepted, .. } | Happening::Review { of: about, accepted, .. }
+        Happening::LossReview { loss: about, accepted, .. }
+        | Happening::Review { of: about, accepted, .. }
             if about == of =>
         {
             Some((other, *accepted))

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::ids::{
-    DeviceId, ItemId, PartyId, SerialEventId, ShipmentId, SiteId, UserId, VisitId,
-};
+use endcheck_protocol::ids::{DeviceId, ItemId, PartyId, SerialEventId, ShipmentId, SiteId, UserId, VisitId};
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::VisitState;
 use serde::Serialize;
@@ -16,8 +14,8 @@ use serde::de::DeserializeOwned;
 use super::event::{Event, Happening, Unsent};
 use super::state::{Papers, State, Status};
 use crate::db::schema::{
-    checks, counters, devices, licence_lines, serial_events, serial_rules, serial_states, shipment_items, shipments,
-    sites, visit_pulls, visits,
+    checks, counters, devices, licence_lines, serial_events, serial_rules, serial_states, shipment_items,
+    shipments, sites, visit_pulls, visits,
 };
 use crate::db::{Both, CHUNK, Conn, MultiBackend, insert_rows};
 use crate::error::{Error, Result};
@@ -334,7 +332,8 @@ pub(super) fn unsent(conn: &mut Conn, visit: &VisitId, device: &DeviceId) -> Res
     if state == VisitState::Cancelled.as_str() {
         return Ok(Some(Unsent::Cancelled));
     }
-    let holder: Option<UserId> = devices::table.find(device).select(devices::user_id).first(conn).optional()?;
+    let holder: Option<UserId> =
+        devices::table.find(device).select(devices::user_id).first(conn).optional()?;
     let Some(holder) = holder else { return Ok(Some(Unsent::NotAssigned)) };
     if inspector.as_ref() == Some(&holder) {
         return Ok(None);

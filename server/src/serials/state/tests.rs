@@ -41,7 +41,8 @@ fn arrival(on: &str) -> Event {
 }
 
 fn sighting(status: ItemStatus, method: VerificationMethod, on: &str) -> Event {
-    let what = Happening::Sighting { status, method, serial_read: Some("nva 1".into()), site: None, unsent: None };
+    let what =
+        Happening::Sighting { status, method, serial_read: Some("nva 1".into()), site: None, unsent: None };
     event(what, on, on)
 }
 
@@ -174,12 +175,24 @@ fn every_event_moves_the_due_date_as_the_table_says() {
         ),
         (
             "found",
-            vec![arrived(), lost.clone(), accepted.clone(), again.clone(), reviewed(&again, true, "2026-06-03")],
+            vec![
+                arrived(),
+                lost.clone(),
+                accepted.clone(),
+                again.clone(),
+                reviewed(&again, true, "2026-06-03"),
+            ],
             (S::InPlace, due("2026-08-30"), Some(F::Found)),
         ),
         (
             "found, rejected",
-            vec![arrived(), lost.clone(), accepted.clone(), again.clone(), reviewed(&again, false, "2026-06-03")],
+            vec![
+                arrived(),
+                lost.clone(),
+                accepted.clone(),
+                again.clone(),
+                reviewed(&again, false, "2026-06-03"),
+            ],
             (S::Lost, due("2026-08-18"), Some(F::Loss)),
         ),
         (
