@@ -9,14 +9,20 @@ use serde_json::{Value, json};
 use crate::hand::{HandDevice, task};
 use crate::office::{Office, PASSWORD, text};
 
-/// A visit of Iris's for a check with that trigger, as a draw would set it.
-fn visit(office: &Office, trigger: &str) -> String {
+/// A visit of Iris's for a check with that trigger; for `risk` and `random` as if that draw had opened it.
+fn visit(office: &Office, trigger: &str, draw: &str) -> String {
     let now = office.server.clock().now();
     let check = json!({ "shipment": office.shipment("SH-2026-0101"), "kind": "post_shipment",
         "trigger": "tip", "reason": "Chosen.", "due_at": now.plus(TimeDelta::days(2)) });
     let check = text(&office.manager().post("/api/v1/checks", &check).expect_json(201), "/id");
     let mut conn = office.server.app().connection().unwrap();
-    conn.batch_execute(&format!("update checks set cause = '{trigger}' where id = '{check}'")).unwrap();
+    if trigger != "tip" {
+        let some = "(select assessment_hash from current_assessments where band <> 'mandatory' limit 1)";
+        conn.batch_execute(&format!(
+            "update checks set cause = '{trigger}', selection_id = '{draw}', assessment_hash = {some} where id = '{check}'"
+        ))
+        .unwrap();
+    }
     drop(conn);
     let visit = json!({ "check": check, "inspector": office.iris.id,
         "window_start": format!("{}T00:00", now.day()), "window_end": format!("{}T23:59", now.day()) });
@@ -36,7 +42,12 @@ fn shares(metric: &Value) -> Vec<(String, i64, i64)> {
 
 #[test]
 fn each_metric_counts_what_is_on_record() {
-    let office = Office::with_programme();
+    // No routine checks beside those of the test.
+    let mut office = Office::open_with(|config| config.routine_days = 0);
+    office.import_programme();
+    office.server.damaged();
+    crate::selection::put_into_force(&office, &crate::selection::default_policy());
+    let draw = text(&crate::selection::drawn(&office, 1), "/id");
     let mut device = HandDevice::enrolled(&office, &office.iris);
     let close = |outcome, missing: &[&str]| Act::VisitClose {
         outcome,
@@ -45,7 +56,7 @@ fn each_metric_counts_what_is_on_record() {
         contents: None,
     };
     let visits: Vec<String> =
-        ["risk", "risk", "random", "tip"].iter().map(|trigger| visit(&office, trigger)).collect();
+        ["risk", "risk", "random", "tip"].iter().map(|trigger| visit(&office, trigger, &draw)).collect();
     device.pull();
     office.server.clock().advance(TimeDelta::days(1));
     for (visit, method) in visits.iter().zip([
@@ -109,6 +120,7 @@ fn each_metric_counts_what_is_on_record() {
     assert!(difference["low"].as_f64() < Some(0.0) && difference["high"].as_f64() > Some(0.5));
     let caveats = hits["caveats"].to_string();
     assert!(caveats.contains("Fewer than 5") && caveats.contains("holds zero"), "{caveats}");
+    assert!(caveats.contains("not determined yet") && hits["version"] == 2, "{caveats}");
     let denials = &metric(&found, "denials-by-actor")["figures"]["rows"];
     assert_eq!(denials, &json!([{ "group": "host-government", "count": 1 }]));
     let spans = &metric(&found, "request-visit-close")["figures"]["rows"];
@@ -137,7 +149,7 @@ fn each_metric_counts_what_is_on_record() {
 fn a_check_whose_visits_were_cancelled_was_due_and_one_that_was_dropped_was_not() {
     let office = Office::with_programme();
     crate::selection::put_into_force(&office, &crate::selection::default_policy());
-    let cancelled = visit(&office, "tip");
+    let cancelled = visit(&office, "tip", "");
     let selection = crate::selection::drawn(&office, 2);
     office.server.clock().advance(TimeDelta::days(400));
     let due = || {

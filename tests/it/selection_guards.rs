@@ -338,3 +338,17 @@ fn draws_are_listed_page_by_page_without_what_they_chose() {
     );
     assert!(found.iter().all(|one| one.get("drawn").is_none() && one.get("seed").is_none()));
 }
+
+#[test]
+fn whoever_has_read_enough_of_an_answer_ends_the_command_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let policy = endcheck_tests::workspace_root().join("server/policies/default.toml");
+    let done = std::process::Command::new(endcheck_tests::process::program("endcheck-server"))
+        .args(["policy", "check"])
+        .arg(policy)
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+}

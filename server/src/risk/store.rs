@@ -280,8 +280,11 @@ fn told(rows: Vec<SignalRow>) -> Vec<Signal> {
     rows.into_iter().map(signal).collect()
 }
 
-/// Every signal with the exact bytes that the log commits to, and where.
-pub(super) fn logged_signals(conn: &mut Conn) -> Result<Vec<(Signal, Option<String>, Option<i64>)>> {
+/// A signal with the exact bytes that the log commits to, and where.
+pub(super) type LoggedSignal = (Signal, Option<String>, Option<i64>);
+
+/// Every signal with what the log commits to.
+pub(super) fn logged_signals(conn: &mut Conn) -> Result<Vec<LoggedSignal>> {
     let rows: Vec<(SignalRow, Option<String>, Option<i64>)> = risk_signals::table
         .order(risk_signals::id)
         .select((SignalRow::as_select(), risk_signals::document, risk_signals::log_index))

@@ -260,6 +260,20 @@ pub fn opened(conn: &mut Conn, id: &SelectionId) -> Result<HashMap<String, Check
     store::opened(conn, id)
 }
 
+/// How many of each band a draw chose at random, and from how many; nothing where it is not made.
+///
+/// # Errors
+/// When the database fails.
+pub fn strata(conn: &mut Conn, id: &SelectionId) -> Result<Vec<draw::Stratum>> {
+    #[derive(Deserialize)]
+    struct Document {
+        strata: Vec<draw::Stratum>,
+    }
+    let Some((text, _)) = store::drawn(conn, id)? else { return Ok(Vec::new()) };
+    let read: Document = serde_json::from_str(&text).map_err(|e| Error::Internal(e.into()))?;
+    Ok(read.strata)
+}
+
 /// Whether a kept file is the pool of a draw.
 ///
 /// # Errors
@@ -637,7 +651,7 @@ pub fn depart(
 /// That a draw could have chosen it: it arrived, and no check but a routine one is under way.
 fn require_drawable(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<()> {
     let today = now.day().to_string();
-    if shipment.arrived_on.as_ref().is_none_or(|day| day.to_string() > today) {
+    if shipment.arrived_on.as_ref().is_none_or(|day| *day > today) {
         return Err(Error::conflict(
             "not-arrived",
             "The shipment has not arrived: no draw would choose it. Say \"even_so\": true to have it checked anyway.",

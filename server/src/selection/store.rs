@@ -157,7 +157,8 @@ pub(super) fn kept_out(conn: &mut Conn, policy: &Sha256, arrived_by: &str) -> Re
         .filter(shipments::id.eq(checks::shipment_id))
         .filter(shipments::arrived_on.le(arrived_by));
     let key = shipments::table.filter(shipments::id.eq(checks::shipment_id)).select(shipments::key);
-    let rows: Vec<(CheckId, Timestamp, Option<UserId>, String, Option<String>)> = under_way!()
+    type Row = (CheckId, Timestamp, Option<UserId>, String, Option<String>);
+    let rows: Vec<Row> = under_way!()
         .filter(checks::opened_by.is_not_null())
         .filter(diesel::dsl::exists(assessed))
         .filter(diesel::dsl::exists(arrived))
@@ -263,10 +264,11 @@ pub(super) fn insert_override(
     Ok(())
 }
 
-/// Every override as its row says it, with the exact bytes that the log commits to, and where.
-pub(super) fn logged_overrides(
-    conn: &mut Conn,
-) -> Result<Vec<(OverrideDocument, Option<String>, Option<i64>)>> {
+/// An override as its row says it, with the exact bytes that the log commits to, and where.
+pub(super) type LoggedOverride = (OverrideDocument, Option<String>, Option<i64>);
+
+/// Every override with what the log commits to.
+pub(super) fn logged_overrides(conn: &mut Conn) -> Result<Vec<LoggedOverride>> {
     type Row =
         (String, SelectionId, ShipmentId, String, String, UserId, Timestamp, Option<String>, Option<i64>);
     let rows: Vec<Row> = selection_overrides::table
