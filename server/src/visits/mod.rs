@@ -105,7 +105,7 @@ pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Tim
 /// Puts a visit on the calendar as a plan says.
 ///
 /// # Errors
-/// 403; 404 for an unknown check; 422 for somebody who is no inspector.
+/// 403; 404 for an unknown check; 409 `check-dropped`; 422 for somebody who is no inspector.
 pub fn schedule_at(
     conn: &mut Conn,
     actor: &Actor,
@@ -115,7 +115,7 @@ pub fn schedule_at(
     now: Timestamp,
 ) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
-    let check = checks::get(conn, check)?;
+    let check = selection::hold(conn, check)?;
     schedule_placed(conn, actor, check, site.clone(), window, placement, now)
 }
 
