@@ -78,7 +78,7 @@ fn schedule_visits(manager: &Http, visits: u64, within: Duration) -> Vec<String>
         .map(|n| {
             let wait = within.as_millis() as u64 * n / visits;
             let due_at = now.plus(TimeDelta::milliseconds(wait as i64));
-            let check = json!({ "shipment": shipment, "kind": "post_shipment", "trigger": "risk",
+            let check = json!({ "shipment": shipment, "kind": "post_shipment", "trigger": "tip",
                 "reason": "To be drilled.", "due_at": due_at });
             let check = text(&manager.post("/api/v1/checks", &check).expect_json(201), "/id");
             let visit = json!({ "check": check, "window_start": format!("{}T00:00", now.day()),

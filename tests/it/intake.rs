@@ -157,7 +157,7 @@ fn a_character_that_a_database_cannot_hold_keeps_no_record_out() {
         let answer = office.manager().post(&format!("/api/v1/visits/{visit}/reassign"), &reassign);
         answer.expect_problem(422, "invalid-fields");
         assert_eq!(text(&answer.json(), "/errors/0/field"), "reason");
-        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment", "trigger": "risk",
+        let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment", "trigger": "tip",
             "reason": reason, "due_at": office.server.clock().now() });
         office.manager().post("/api/v1/checks", &check).expect_problem(422, "invalid-fields");
     }

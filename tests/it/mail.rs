@@ -194,6 +194,18 @@ fn a_letter_that_cannot_be_delivered_now_waits_and_one_that_never_can_is_told() 
     assert_eq!(sink.mails().len(), 1);
     assert_eq!(outbox_of(&office)["waiting"], 0);
 
+    // Somebody may have it tried again; a retry of what waits or was sent is refused.
+    let dead = text(&stands, "/dead/0/id");
+    let retry = |http: &Http, id: &str| http.post(&format!("/api/v1/outbox/{id}/retry"), &json!({}));
+    retry(&office.investigator(), &dead).expect_problem(403, "not-permitted");
+    retry(&office.manager(), "no-letter").expect_problem(404, "not-found");
+    let again = retry(&office.manager(), &dead).expect_json(200);
+    assert_eq!((&again["waiting"], &again["dead_count"]), (&json!(1), &json!(0)), "{again:#}");
+    retry(&office.manager(), &dead).expect_problem(409, "not-dead");
+    deliver(app);
+    let stands = outbox_of(&office);
+    assert_eq!((&stands["dead_count"], &stands["dead"][0]["attempts"]), (&json!(1), &json!(2)), "{stands:#}");
+
     // Nobody but an administrator says where a person is written to.
     let path = format!("/api/v1/users/{}/mail", office.iris.id);
     let put = |http: &Http, body: &str| {
@@ -201,4 +213,23 @@ fn a_letter_that_cannot_be_delivered_now_waits_and_one_that_never_can_is_told() 
     };
     put(&office.manager(), r#"{"mail":"x@y.example"}"#).expect_problem(403, "not-permitted");
     put(&root, r#"{"mail":"not an address"}"#).expect_problem(422, "invalid-fields");
+}
+
+/// A refusal of anything but the recipient is somebody's to put right: the letter waits for that.
+#[test]
+fn a_letter_that_was_refused_for_another_reason_than_its_recipient_is_tried_again() {
+    let Some(sink) = Sink::start() else { return };
+    let (office, root) = office_with(&sink);
+    set_mail(&root, &office.iris, "relay@authority.example");
+    office.schedule(SHIPMENT, Some(&office.iris));
+    let app = office.server.app();
+    remind(app);
+    office.server.clock().advance(TimeDelta::minutes(1));
+    remind(app);
+    deliver(app);
+    let stands = outbox_of(&office);
+    assert_eq!((&stands["waiting"], &stands["dead_count"]), (&json!(1), &json!(0)), "{stands:#}");
+    office.server.clock().advance(TimeDelta::seconds(31));
+    deliver(app);
+    assert_eq!(sink.mails().len(), 1);
 }

@@ -52,6 +52,8 @@ mod sealing;
 #[cfg(test)]
 mod selection;
 #[cfg(test)]
+mod selection_guards;
+#[cfg(test)]
 mod serials;
 #[cfg(test)]
 mod stick;

@@ -175,7 +175,7 @@ pub fn shipment(manager: &Http, key: &str) -> String {
 
 pub fn check(manager: &Http, shipment_key: &str, now: Timestamp) -> String {
     let check = json!({ "shipment": shipment(manager, shipment_key), "kind": "post_shipment",
-        "trigger": "risk", "reason": "Chosen for the quarter.", "due_at": now.plus(TimeDelta::days(7)) });
+        "trigger": "tip", "reason": "Chosen for the quarter.", "due_at": now.plus(TimeDelta::days(7)) });
     text(&manager.post("/api/v1/checks", &check).expect_json(201), "/id")
 }
 

@@ -1,6 +1,7 @@
 //! The metrics of the programme, from visits that were planned, made and judged.
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection as _;
 use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::record::{Act, Denial, DeniedBy, VerificationMethod};
 use serde_json::{Value, json};
@@ -8,12 +9,21 @@ use serde_json::{Value, json};
 use crate::hand::{HandDevice, task};
 use crate::office::{Office, PASSWORD, text};
 
-/// A visit of Iris's for a check with that trigger.
-fn visit(office: &Office, trigger: &str) -> String {
+/// A visit of Iris's for a check with that trigger; for `risk` and `random` as if that draw had opened it.
+fn visit(office: &Office, trigger: &str, draw: &str) -> String {
     let now = office.server.clock().now();
     let check = json!({ "shipment": office.shipment("SH-2026-0101"), "kind": "post_shipment",
-        "trigger": trigger, "reason": "Chosen.", "due_at": now.plus(TimeDelta::days(2)) });
+        "trigger": "tip", "reason": "Chosen.", "due_at": now.plus(TimeDelta::days(2)) });
     let check = text(&office.manager().post("/api/v1/checks", &check).expect_json(201), "/id");
+    let mut conn = office.server.app().connection().unwrap();
+    if trigger != "tip" {
+        let some = "(select assessment_hash from current_assessments where band <> 'mandatory' limit 1)";
+        conn.batch_execute(&format!(
+            "update checks set cause = '{trigger}', selection_id = '{draw}', assessment_hash = {some} where id = '{check}'"
+        ))
+        .unwrap();
+    }
+    drop(conn);
     let visit = json!({ "check": check, "inspector": office.iris.id,
         "window_start": format!("{}T00:00", now.day()), "window_end": format!("{}T23:59", now.day()) });
     text(&office.manager().post("/api/v1/visits", &visit).expect_json(201), "/id")
@@ -32,7 +42,12 @@ fn shares(metric: &Value) -> Vec<(String, i64, i64)> {
 
 #[test]
 fn each_metric_counts_what_is_on_record() {
-    let office = Office::with_programme();
+    // No routine checks beside those of the test.
+    let mut office = Office::open_with(|config| config.routine_days = 0);
+    office.import_programme();
+    office.server.damaged();
+    crate::selection::put_into_force(&office, &crate::selection::default_policy());
+    let draw = text(&crate::selection::drawn(&office, 1), "/id");
     let mut device = HandDevice::enrolled(&office, &office.iris);
     let close = |outcome, missing: &[&str]| Act::VisitClose {
         outcome,
@@ -41,7 +56,7 @@ fn each_metric_counts_what_is_on_record() {
         contents: None,
     };
     let visits: Vec<String> =
-        ["risk", "risk", "random", "tip"].iter().map(|trigger| visit(&office, trigger)).collect();
+        ["risk", "risk", "random", "tip"].iter().map(|trigger| visit(&office, trigger, &draw)).collect();
     device.pull();
     office.server.clock().advance(TimeDelta::days(1));
     for (visit, method) in visits.iter().zip([
@@ -105,6 +120,7 @@ fn each_metric_counts_what_is_on_record() {
     assert!(difference["low"].as_f64() < Some(0.0) && difference["high"].as_f64() > Some(0.5));
     let caveats = hits["caveats"].to_string();
     assert!(caveats.contains("Fewer than 5") && caveats.contains("holds zero"), "{caveats}");
+    assert!(caveats.contains("not determined yet") && hits["version"] == 2, "{caveats}");
     let denials = &metric(&found, "denials-by-actor")["figures"]["rows"];
     assert_eq!(denials, &json!([{ "group": "host-government", "count": 1 }]));
     let spans = &metric(&found, "request-visit-close")["figures"]["rows"];
@@ -126,6 +142,31 @@ fn each_metric_counts_what_is_on_record() {
     let inspector = office.as_person(&office.iris).get("/api/v1/programme/metrics");
     inspector.expect_problem(403, "not-permitted");
     the_page_shows_them(&office);
+}
+
+/// Cancelling a visit does not take its check out of what was to be done in time; dropping the check does.
+#[test]
+fn a_check_whose_visits_were_cancelled_was_due_and_one_that_was_dropped_was_not() {
+    let office = Office::with_programme();
+    crate::selection::put_into_force(&office, &crate::selection::default_policy());
+    let cancelled = visit(&office, "tip", "");
+    let selection = crate::selection::drawn(&office, 2);
+    office.server.clock().advance(TimeDelta::days(400));
+    let due = || {
+        let found = office.investigator().get("/api/v1/programme/metrics?from=2020-01-01").expect_json(200);
+        let on_time = metric(&found, "on-time");
+        assert_eq!(on_time["version"], 2);
+        shares(on_time)[0].2
+    };
+    let before = due();
+    let path = format!("/api/v1/visits/{cancelled}/cancel");
+    assert_eq!(office.manager().post(&path, &json!({ "reason": "No time." })).status, 200);
+    assert_eq!(due(), before, "what was not done was due all the same");
+    let dropped = office.shipment(&text(&selection, "/drawn/chosen/0/chosen/shipment"));
+    let drop = json!({ "shipment": dropped, "act": "drop", "reason": "It burnt down." });
+    let path = format!("/api/v1/selections/{}/overrides", text(&selection, "/id"));
+    assert_eq!(office.manager().post(&path, &drop).status, 200);
+    assert_eq!(due(), before - 1);
 }
 
 fn the_page_shows_them(office: &Office) {

@@ -12,23 +12,23 @@ use serde_json::{Value, json};
 use crate::office::{Office, Person, text};
 use crate::tablet::Tablet;
 
-fn default_policy() -> String {
+pub fn default_policy() -> String {
     std::fs::read_to_string(workspace_root().join("server/policies/default.toml")).unwrap()
 }
 
 /// Another manager, beside Ada.
-fn bea(office: &Office) -> Person {
+pub fn bea(office: &Office) -> Person {
     let mut conn = office.server.app().connection().unwrap();
     let now = office.server.clock().now();
     crate::office::add_user(&mut conn, "bea", "Bea Moreau", &[endcheck_server::accounts::Role::Manager], now)
 }
 
-fn load(http: &Http, document: &str) -> endcheck_tests::Answer {
+pub fn load(http: &Http, document: &str) -> endcheck_tests::Answer {
     http.send("POST", "/api/v1/policies", &[("Content-Type", "application/toml")], Some(document.as_bytes()))
 }
 
 /// Puts a policy into force and assesses every shipment by it.
-fn put_into_force(office: &Office, document: &str) -> String {
+pub fn put_into_force(office: &Office, document: &str) -> String {
     let hash = text(&load(&office.manager(), document).expect_json(201), "/hash");
     let path = format!("/api/v1/policies/{hash}");
     assert_eq!(office.manager().post(&format!("{path}/shadow"), &json!({})).status, 200);
@@ -44,7 +44,7 @@ fn put_into_force(office: &Office, document: &str) -> String {
 }
 
 /// Commits to a draw and makes it.
-fn drawn(office: &Office, capacity: u64) -> Value {
+pub fn drawn(office: &Office, capacity: u64) -> Value {
     let command = json!({ "capacity": capacity, "note": "First quarter" });
     let committed = office.manager().post("/api/v1/selections", &command).expect_json(201);
     assert!(committed["drawn"].is_null() && committed["seed"]["seed"].is_null(), "the seed stays secret");
@@ -300,7 +300,13 @@ fn outcomes_and_signals_move_points_and_unknown_facts_are_named() {
 fn what_somebody_changes_in_the_rows_of_risk_is_found_out() {
     let mut office = Office::with_programme();
     put_into_force(&office, &default_policy());
-    let _ = drawn(&office, 4);
+    let selection = drawn(&office, 4);
+    let shipment = office.shipment(&text(&selection, "/drawn/chosen/0/chosen/shipment"));
+    let signal = json!({ "kind": "tip", "code": "hotline", "note": "A caller.", "shipment": shipment });
+    assert_eq!(office.investigator().post("/api/v1/signals", &signal).status, 201);
+    let drop = json!({ "shipment": shipment, "act": "drop", "reason": "It burnt down." });
+    let path = format!("/api/v1/selections/{}/overrides", text(&selection, "/id"));
+    assert_eq!(office.manager().post(&path, &drop).status, 200);
     office.server.damaged();
     assert!(office.server.audit().holds(), "{}", office.server.audit().told());
     let guarded = office.server.database();
@@ -345,6 +351,26 @@ fn what_somebody_changes_in_the_rows_of_risk_is_found_out() {
             "update selection_draws set document = replace(document, '\"pool_size\":9', '\"pool_size\":')",
             "update selection_draws set document = replace(document, '\"pool_size\":', '\"pool_size\":9')",
             "draw",
+        ),
+        (
+            "update selection_draws set pool_size = pool_size - 1",
+            "update selection_draws set pool_size = pool_size + 1",
+            "the list says other things of draw",
+        ),
+        (
+            "update risk_signals set note = 'A caller.'",
+            "update risk_signals set note = 'Nobody.'",
+            "says other things than its document",
+        ),
+        (
+            "update risk_signals set log_index = log_index + 1000",
+            "update risk_signals set log_index = log_index - 1000",
+            "is not what entry",
+        ),
+        (
+            "update selection_overrides set reason = 'It burnt down.'",
+            "update selection_overrides set reason = 'Cancelled.'",
+            "says other things than its document",
         ),
         (
             "update checks set selection_id = (select id from selections) where assessment_hash is not null",

@@ -224,10 +224,23 @@ fn a_loss_needs_a_second_person_and_a_transfer_opens_a_new_clock() {
     let transfer = json!({ "kind": "transfer", "transferred_on": today.to_string(),
         "losing_office": "Office Berlin", "gaining_office": "Office Abroad",
         "gaining_party": other["host"]["id"], "gaining_site": other["site"], "consent": null });
+    let mut nowhere = transfer.clone();
+    nowhere["gaining_party"] = before["host"]["id"].clone();
+    nowhere["gaining_site"] = before["site"].clone();
+    report(&manager, &item, &nowhere).expect_problem(422, "invalid-fields");
     let moved = report(&manager, &item, &transfer).expect_json(201);
     assert_eq!(moved["host"], other["host"]);
     assert_eq!((&moved["site"], &moved["country"]), (&other["site"], &other["country"]));
-    assert_eq!(due(&moved), (today + TimeDelta::days(90)).to_string());
+    // The due date moves away only once somebody else accepted it.
+    let later = (today + TimeDelta::days(90)).to_string();
+    assert!(due(&before) < later);
+    assert_eq!(due(&moved), due(&before));
+    let reported = moved["history"].as_array().unwrap().last().unwrap();
+    let accept = json!({ "kind": "review", "event": reported["id"], "accepted": true, "reason": "Both offices confirm it." });
+    report(&manager, &item, &accept).expect_problem(403, "own-report");
+    let accepted = report(&vera, &item, &accept).expect_json(201);
+    assert_eq!(due(&accepted), later);
+    report(&vera, &item, &accept).expect_problem(409, "serial-state");
     let told = moved["history"].as_array().unwrap().last().unwrap();
     assert_eq!((&told["losing_party"], &told["losing_site"]), (&before["host"]["id"], &before["site"]));
     assert_eq!(
@@ -240,6 +253,108 @@ fn a_loss_needs_a_second_person_and_a_transfer_opens_a_new_clock() {
     report(&manager, &text(&office.dossier(&office.schedule(SHIPMENT, None)), "/visit/id"), &transfer)
         .expect_problem(404, "not-found");
     office.server.check();
+}
+
+/// Why the last sighting in a serial's history does not count; the day on which it is due.
+fn last_told(office: &Office, serial_no: &str) -> (Option<String>, String) {
+    let told = history(office, &text(&serial(office, serial_no), "/id"));
+    let last =
+        told["history"].as_array().unwrap().iter().rfind(|one| one["kind"] == "sighting").unwrap().clone();
+    (last["not_seen"].as_str().map(str::to_owned), due(&told))
+}
+
+#[test]
+fn only_who_was_sent_and_saw_it_where_it_should_be_moves_its_due_date() {
+    let office = office();
+    let number = "NVA-26-004417";
+    let item = serial(&office, number);
+    let before = due(&item);
+    let see = |device: &mut HandDevice, visit: &str| {
+        let seen = sighting(device, visit, &item, VerificationMethod::InPerson, Some(number));
+        device.accepted(&[&seen]);
+        last_told(&office, number)
+    };
+    let mut iris = HandDevice::enrolled(&office, &office.iris);
+    let mut tomas = HandDevice::enrolled(&office, &office.tomas);
+    let visit = office.schedule(SHIPMENT, Some(&office.iris));
+    assert_eq!(
+        see(&mut tomas, &visit),
+        (Some("whoever recorded it was not sent there".to_owned()), before.clone())
+    );
+    let cancelled = office.schedule(SHIPMENT, Some(&office.iris));
+    let path = format!("/api/v1/visits/{cancelled}/cancel");
+    assert_eq!(office.manager().post(&path, &json!({ "reason": "The road is closed." })).status, 200);
+    assert_eq!(see(&mut iris, &cancelled), (Some("the visit was cancelled".to_owned()), before.clone()));
+    let now = office.server.clock().now();
+    let day = now.day();
+    let elsewhere = json!({ "check": office.check(SHIPMENT), "inspector": office.iris.id,
+        "site": serial(&office, "HX9L030551")["site"],
+        "window_start": format!("{day}T00:00"), "window_end": format!("{day}T23:59") });
+    let elsewhere = text(&office.manager().post("/api/v1/visits", &elsewhere).expect_json(201), "/id");
+    assert_eq!(see(&mut iris, &elsewhere), (Some("it was seen elsewhere".to_owned()), before));
+    // Who was sent and had it with them is who was sent, whoever goes now.
+    iris.pull();
+    let path = format!("/api/v1/visits/{visit}/reassign");
+    let reassign = json!({ "inspector": office.tomas.id, "reason": "Iris fell ill." });
+    assert_eq!(office.manager().post(&path, &reassign).status, 200);
+    assert_eq!(see(&mut iris, &visit), (None, (day + TimeDelta::days(365)).to_string()));
+    sweep(office.server.app());
+    assert!(office.server.audit().holds(), "{}", office.server.audit().told());
+}
+
+#[test]
+fn a_visit_goes_where_the_serials_stand_and_says_so_where_they_stand_apart() {
+    let office = office();
+    let manager = office.manager();
+    let there = serial(&office, "HX9L030551");
+    let (shipment, today) = (office.shipment(SHIPMENT), office.server.clock().now().day());
+    let items = all(&manager, &format!("shipment={shipment}"));
+    assert_eq!(items.len(), 2);
+    let transfer = json!({ "kind": "transfer", "transferred_on": today.to_string(),
+        "losing_office": "Office Berlin", "gaining_office": "Office Abroad",
+        "gaining_party": there["host"]["id"], "gaining_site": there["site"], "consent": null });
+    let plan = || {
+        let visit = json!({ "check": office.check(SHIPMENT), "inspector": office.iris.id,
+            "window_start": format!("{today}T00:00"), "window_end": format!("{today}T23:59") });
+        office.manager().post("/api/v1/visits", &visit)
+    };
+    assert_eq!(plan().expect_json(201)["site"], items[0]["site"]);
+    let _ = report(&manager, &text(&items[0], "/id"), &transfer).expect(201);
+    let apart = plan();
+    apart.expect_problem(409, "sites-differ");
+    let detail = text(&apart.json(), "/detail");
+    for told in [&items[0]["serial"], &items[1]["serial"], &there["site"], &items[1]["site"]] {
+        assert!(detail.contains(told.as_str().unwrap()), "{detail}");
+    }
+    let _ = report(&manager, &text(&items[1], "/id"), &transfer).expect(201);
+    assert_eq!(plan().expect_json(201)["site"], there["site"]);
+}
+
+#[test]
+fn a_serial_is_awaited_until_the_day_that_the_papers_name_has_come() {
+    let office = office();
+    let today = office.server.clock().now().day();
+    let ahead = today + TimeDelta::days(10);
+    let mut shipments: Value = crate::office::fixture_json("shipments.json");
+    let changed =
+        shipments.as_array_mut().unwrap().iter_mut().find(|one| one["key"] == "SH-2026-0102").unwrap();
+    changed["arrived_on"] = json!(ahead.to_string());
+    let bytes = shipments.to_string();
+    let headers = [("Content-Type", "application/json")];
+    let _ = office
+        .manager()
+        .send("POST", "/api/v1/import/shipments", &headers, Some(bytes.as_bytes()))
+        .expect(200);
+    sweep(office.server.app());
+    let waiting = serial(&office, "NVA-26-004502");
+    assert_eq!((text(&waiting, "/status"), &waiting["due_at"]), ("awaited".into(), &Value::Null));
+    assert_eq!(sweep(office.server.app()).followed, 0);
+    office.server.clock().advance(TimeDelta::days(10));
+    assert_eq!(sweep(office.server.app()).followed, 4);
+    let arrived = serial(&office, "NVA-26-004502");
+    assert_eq!(text(&arrived, "/status"), "in-place");
+    assert_eq!(due(&arrived), (ahead + TimeDelta::days(90)).to_string());
+    assert_eq!(sweep(office.server.app()).followed, 0);
 }
 
 #[test]

@@ -314,7 +314,7 @@ fn an_instant_that_cannot_be_written_is_refused_and_stops_no_pull() {
     }
     for due_at in ["0000-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-12-31T23:59:60Z"] {
         let check = json!({ "shipment": office.shipment(SHIPMENT), "kind": "post_shipment",
-            "trigger": "risk", "reason": "Chosen for the quarter.", "due_at": due_at });
+            "trigger": "tip", "reason": "Chosen for the quarter.", "due_at": due_at });
         let refused = office.manager().post("/api/v1/checks", &check);
         refused.expect_problem(400, "malformed-json");
         assert!(text(&refused.json(), "/detail").contains("years 1 to 9999"), "{}", refused.text());

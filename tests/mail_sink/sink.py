@@ -1,4 +1,4 @@
-"""An SMTP server on a free port. Takes every mail, but nobody@… never, and later@… not the first time."""
+"""An SMTP server on a free port. Takes every mail, but nobody@… never, and later@… and relay@… not the first time."""
 
 import asyncio
 import json
@@ -18,6 +18,9 @@ class Sink:
         if address.startswith("later@") and address not in self.asked_before:
             self.asked_before.add(address)
             return "451 4.3.0 try again later"
+        if address.startswith("relay@") and address not in self.asked_before:
+            self.asked_before.add(address)
+            return "550 5.7.1 you may not relay here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

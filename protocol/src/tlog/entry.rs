@@ -28,6 +28,10 @@ pub enum EntryKind {
     Selection,
     /// A loss, a transfer or a review that a person reported of a serial.
     SerialEvent,
+    /// What somebody noted of a shipment or party for its risk, or took back.
+    RiskSignal,
+    /// A departure from a draw.
+    SelectionOverride,
 }
 
 impl EntryKind {
@@ -45,6 +49,8 @@ impl EntryKind {
             Self::Seed => "seed",
             Self::Selection => "selection",
             Self::SerialEvent => "serial-event",
+            Self::RiskSignal => "risk-signal",
+            Self::SelectionOverride => "selection-override",
         }
     }
 }

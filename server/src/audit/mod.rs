@@ -13,8 +13,7 @@ use endcheck_protocol::tlog::{EntryKind, LogEntry, Opening};
 
 use crate::db::Conn;
 use crate::error::Result;
-use crate::log;
-use crate::serials;
+use crate::{log, risk, selection, serials};
 
 /// What an audit found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,6 +61,8 @@ enum Claimant {
     Seed,
     Selection,
     Serial,
+    Signal,
+    Override,
 }
 
 impl Claimant {
@@ -77,6 +78,8 @@ impl Claimant {
             Self::Seed => EntryKind::Seed,
             Self::Selection => EntryKind::Selection,
             Self::Serial => EntryKind::SerialEvent,
+            Self::Signal => EntryKind::RiskSignal,
+            Self::Override => EntryKind::SelectionOverride,
         }
     }
 
@@ -179,8 +182,14 @@ pub fn run(conn: &mut Conn) -> Result<Audit> {
     let (serial_events, rows, faults) = serials::verify(conn)?;
     audit.rows += rows;
     audit.faults.extend(faults);
+    let (signals, faults) = risk::verify_signals(conn)?;
+    audit.faults.extend(faults);
+    let (overrides, faults) = selection::verify_overrides(conn)?;
+    audit.faults.extend(faults);
     let committed = [
         (Claimant::Serial, serial_events),
+        (Claimant::Signal, signals),
+        (Claimant::Override, overrides),
         (Claimant::Document, store::determinations(conn)?),
         (Claimant::Redaction, store::derived(conn)?),
         (Claimant::Export, store::exports(conn)?),

@@ -552,10 +552,26 @@ pub(super) fn differing_draws(conn: &mut Conn) -> Result<Vec<String>> {
             .load::<String>(conn)?
             .into_iter()
             .collect();
-        let drawn: Option<String> =
-            selection_draws::table.find(&id).select(selection_draws::document).first(conn).optional()?;
-        let chosen: BTreeSet<String> = drawn
-            .and_then(|text| serde_json::from_str::<SelectionDocument>(&text).ok())
+        type Drawn = (String, Sha256, i64, i64);
+        let drawn: Option<Drawn> = selection_draws::table
+            .find(&id)
+            .select((
+                selection_draws::document,
+                selection_draws::pool_sha256,
+                selection_draws::pool_size,
+                selection_draws::chosen,
+            ))
+            .first(conn)
+            .optional()?;
+        let read = drawn.as_ref().and_then(|drawn| serde_json::from_str::<SelectionDocument>(&drawn.0).ok());
+        if let (Some((_, pool, size, count)), Some(read)) = (&drawn, &read)
+            && (&read.pool_sha256 != pool
+                || i64::try_from(read.pool_size) != Ok(*size)
+                || i64::try_from(read.chosen.len()) != Ok(*count))
+        {
+            faults.push(format!("the list says other things of draw {id} than its document"));
+        }
+        let chosen: BTreeSet<String> = read
             .map(|drawn| drawn.chosen.into_iter().map(|selected| selected.chosen.shipment).collect())
             .unwrap_or_default();
         if opened != chosen {

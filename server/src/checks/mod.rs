@@ -7,6 +7,7 @@ mod store;
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, ItemId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
@@ -86,12 +87,25 @@ pub struct Check {
     pub opened_at: Timestamp,
 }
 
+/// Days ahead that a check may be due.
+const MAX_DAYS_AHEAD: i64 = 3_660;
+
 /// Opens a check on a shipment.
 ///
 /// # Errors
-/// 403 without the right; 404 for an unknown shipment; 422 without a reason.
+/// 403 without the right; 404 for an unknown shipment; 422 without a reason, for a trigger that only a draw sets, or
+/// when it would be due more than ten years ahead.
 pub fn open(conn: &mut Conn, actor: &Actor, command: OpenCheck, now: Timestamp) -> Result<Check> {
     actor.require(Permission::ScheduleVisits)?;
+    if matches!(command.trigger, Trigger::Random | Trigger::Risk | Trigger::Override) {
+        return Err(Error::invalid_field(
+            "trigger",
+            "is set by a draw alone: draw (POST /api/v1/selections), or name what else set the check off",
+        ));
+    }
+    if command.due_at > now.plus(TimeDelta::days(MAX_DAYS_AHEAD)) {
+        return Err(Error::invalid_field("due_at", format!("lies more than {MAX_DAYS_AHEAD} days ahead")));
+    }
     shipments::get(conn, &command.shipment)?;
     let check = Check {
         id: CheckId::mint(),
@@ -155,6 +169,20 @@ pub fn open_routine_for(
 /// Opens a check that comes from somewhere, unless one of that origin is open. Whether it is new.
 pub(crate) fn insert(conn: &mut Conn, check: &Check, origin: &Origin<'_>) -> Result<bool> {
     store::insert_once(conn, check, origin)
+}
+
+/// Opens checks that come from somewhere; none of their origins may be open.
+pub(crate) fn insert_new(conn: &mut Conn, checks: &[(Check, Origin<'_>)]) -> Result<()> {
+    store::insert_new(conn, checks)
+}
+
+/// Keeps a check as it is until the commit: whoever plans a visit for it and whoever drops it wait for each other.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn lock(conn: &mut Conn, id: &CheckId) -> Result<Check> {
+    store::lock(conn, id)?;
+    get(conn, id)
 }
 
 /// A check by its id.

@@ -7,7 +7,7 @@ use endcheck_protocol::time::Timestamp;
 
 use super::{Check, Origin};
 use crate::db::schema::checks;
-use crate::db::{Both, Conn, MultiBackend};
+use crate::db::{Both, Conn, MultiBackend, insert_rows};
 use crate::error::{Error, Result};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -27,22 +27,41 @@ struct CheckRow {
     item_sample: Option<String>,
 }
 
+impl CheckRow {
+    fn of(check: &Check, origin: &Origin<'_>) -> Result<Self> {
+        Ok(Self {
+            id: check.id.clone(),
+            shipment_id: check.shipment.clone(),
+            kind: name(&check.kind)?,
+            cause: name(&check.trigger)?,
+            reason: check.reason.clone(),
+            due_at: check.due_at,
+            opened_by: check.opened_by.clone(),
+            opened_at: check.opened_at,
+            origin_key: origin.key.clone(),
+            selection_id: origin.selection.cloned(),
+            assessment_hash: origin.assessment.cloned(),
+            item_sample: origin.item_sample.clone(),
+        })
+    }
+}
+
+pub(super) fn insert_new(conn: &mut Conn, checks: &[(Check, Origin<'_>)]) -> Result<()> {
+    let rows: Vec<CheckRow> =
+        checks.iter().map(|(check, origin)| CheckRow::of(check, origin)).collect::<Result<_>>()?;
+    insert_rows!(conn, checks::table, &rows);
+    Ok(())
+}
+
+/// Locks a row as an update would, and changes nothing.
+pub(super) fn lock(conn: &mut Conn, id: &CheckId) -> Result<()> {
+    diesel::update(checks::table.find(id)).set(checks::due_at.eq(checks::due_at)).execute(conn)?;
+    Ok(())
+}
+
 /// Whether the check is new; one with the same origin is not opened twice.
 pub(super) fn insert_once(conn: &mut Conn, check: &Check, origin: &Origin<'_>) -> Result<bool> {
-    let row = CheckRow {
-        id: check.id.clone(),
-        shipment_id: check.shipment.clone(),
-        kind: name(&check.kind)?,
-        cause: name(&check.trigger)?,
-        reason: check.reason.clone(),
-        due_at: check.due_at,
-        opened_by: check.opened_by.clone(),
-        opened_at: check.opened_at,
-        origin_key: origin.key.clone(),
-        selection_id: origin.selection.cloned(),
-        assessment_hash: origin.assessment.cloned(),
-        item_sample: origin.item_sample.clone(),
-    };
+    let row = CheckRow::of(check, origin)?;
     let inserted =
         Both(diesel::insert_into(checks::table).values(&row).on_conflict(checks::origin_key).do_nothing())
             .execute(conn)?;

@@ -20,7 +20,7 @@ use crate::outbox::{self, OutboxStatus};
 use crate::resource::resource;
 
 #[derive(OpenApi)]
-#[openapi(paths(list, runs, run, store_health, outbox_status))]
+#[openapi(paths(list, runs, run, store_health, outbox_status, try_again))]
 pub struct ApiDoc;
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -30,6 +30,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/jobs/{name}/run").post(run))
         .service(resource("/api/v1/jobs/store").get(store_health))
         .service(resource("/api/v1/outbox").get(outbox_status))
+        .service(resource("/api/v1/outbox/{id}/retry").post(try_again))
         .service(resource("/metrics").get(metrics))
         .configure(super::page::routes);
 }
@@ -101,4 +102,19 @@ async fn store_health(app: Data<App>, actor: Actor) -> Result<Json<StoreHealth>>
 async fn outbox_status(app: Data<App>, actor: Actor) -> Result<Json<OutboxStatus>> {
     actor.require(Permission::WatchJobs)?;
     app.into_inner().read(outbox::status).await.map(Json)
+}
+
+/// Have a letter that was given up tried again.
+#[utoipa::path(post, path = "/api/v1/outbox/{id}/retry", params(("id" = String, Path)),
+    responses((status = 200, body = OutboxStatus), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn try_again(app: Data<App>, actor: Actor, id: Path<String>) -> Result<Json<OutboxStatus>> {
+    actor.require(Permission::RunJobs)?;
+    let app = app.into_inner();
+    let offset = app.clock.offset();
+    app.write(move |conn| {
+        let now = crate::db::clock(conn)?.plus(offset);
+        outbox::try_again(conn, &actor, &id, now)
+    })
+    .await
+    .map(Json)
 }

@@ -23,7 +23,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/jobs").get(list))
         .service(resource("/jobs/{name}").get(show))
-        .service(resource("/jobs/{name}/run").post(run));
+        .service(resource("/jobs/{name}/run").post(run))
+        .service(resource("/outbox/{id}/retry").post(try_again));
 }
 
 #[derive(Template)]
@@ -105,6 +106,25 @@ async fn run(
         .insert_header((LOCATION, format!("/jobs/{}", job.name)))
         .insert_header((CONTENT_TYPE, "text/plain"))
         .finish())
+}
+
+/// Has a letter that was given up tried again.
+async fn try_again(
+    app: Data<App>,
+    session: PageSession,
+    id: Path<String>,
+    form: Form<RunForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::RunJobs)?;
+    let app = app.into_inner();
+    let offset = app.clock.offset();
+    app.write(move |conn| {
+        let now = crate::db::clock(conn)?.plus(offset);
+        outbox::try_again(conn, &session.actor, &id, now)
+    })
+    .await?;
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/jobs")).finish())
 }
 
 /// The look of a state.

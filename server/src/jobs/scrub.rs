@@ -83,8 +83,7 @@ pub(super) async fn run(app: Arc<App>, tick: Tick) -> Result<Outcome> {
     let suspects = app.read(at_fault).await?;
     let seen = hash(&app, suspects).await;
     let mut faulty = tick.write(&app, move |conn| judge(conn, &seen, now)).await?;
-    let (round, named) =
-        tick.write(&app, move |conn| Ok((current(conn, now)?, evidence::count_named(conn)?))).await?;
+    let (round, named) = tick.write(&app, move |conn| Ok((current(conn, now)?, count_named(conn)?))).await?;
     let Some(mut round) = round else {
         return Outcome::done(format!(
             "{faulty} files at fault; the last round is whole, the next begins later"
@@ -94,7 +93,7 @@ pub(super) async fn run(app: Arc<App>, tick: Tick) -> Result<Outcome> {
     let due = share(named, now.since(round.started_at), days).saturating_add(SLICE);
     while round.files < due {
         let reached = round.reached.clone();
-        let names = app.read(move |conn| evidence::named_files(conn, &reached, SLICE)).await?;
+        let names = app.read(move |conn| next_named(conn, &reached)).await?;
         let seen = hash(&app, names).await;
         let (next, faults) = tick.write(&app, move |conn| keep(conn, round, &seen, now)).await?;
         faulty += faults;
@@ -104,6 +103,20 @@ pub(super) async fn run(app: Arc<App>, tick: Tick) -> Result<Outcome> {
         round = next;
     }
     Outcome::done(format!("{} of about {named} files of this round, {faulty} at fault", round.files))
+}
+
+/// The next files that evidence or a draw names, by name.
+fn next_named(conn: &mut Conn, after: &str) -> Result<Vec<Sha256>> {
+    let mut names = evidence::named_files(conn, after, SLICE)?;
+    names.extend(selection::pools(conn, after, SLICE)?);
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(usize::try_from(SLICE).unwrap_or(usize::MAX));
+    Ok(names)
+}
+
+fn count_named(conn: &mut Conn) -> Result<i64> {
+    Ok(evidence::count_named(conn)? + selection::count_pools(conn)?)
 }
 
 type Hashed = (Sha256, object_store::Result<Option<(Sha256, u64)>>);
@@ -296,7 +309,7 @@ pub fn health(conn: &mut Conn) -> Result<StoreHealth> {
         scrubbed_bytes: rounds.iter().map(|round| round.size_bytes).sum(),
         whole_at: rounds.iter().filter_map(|round| round.finished_at).max(),
         round_files: rounds.last().filter(|round| round.finished_at.is_none()).map_or(0, |round| round.files),
-        named_files: evidence::count_named(conn)?,
+        named_files: count_named(conn)?,
         faults,
         orphans: i64::try_from(orphans.len()).unwrap_or(i64::MAX),
         orphan_bytes: orphans.iter().sum(),

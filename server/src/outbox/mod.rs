@@ -2,7 +2,8 @@
 //!
 //! One worker at a time has a letter, by a lease. A letter is sent at least once: a server that dies between
 //! sending and noting it leaves it to be sent again, under the same Message-ID, by which readers fold copies.
-//! What cannot be delivered is dead after some tries, and stays to be seen.
+//! What cannot be delivered is dead after some tries, or once its recipient was refused; it stays to be seen, and
+//! somebody may have it tried again.
 
 mod mail;
 mod store;
@@ -15,6 +16,7 @@ use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::db::{self, Conn};
 use crate::error::{Error, Result};
@@ -84,6 +86,22 @@ pub fn put(conn: &mut Conn, once_key: &str, letter: &Letter, now: Timestamp) -> 
 /// When the database fails.
 pub fn status(conn: &mut Conn) -> Result<OutboxStatus> {
     store::status(conn)
+}
+
+/// Has a letter that was given up tried again at once. If that fails, too, the waits go on from where they were; one
+/// that had all its tries has this one.
+///
+/// # Errors
+/// 403; 404 when there is no such letter; 409 `not-dead` for one that waits or was sent.
+pub fn try_again(conn: &mut Conn, actor: &Actor, id: &str, now: Timestamp) -> Result<OutboxStatus> {
+    actor.require(Permission::RunJobs)?;
+    match store::revive(conn, id, now)? {
+        Some(true) => status(conn),
+        Some(false) => {
+            Err(Error::conflict("not-dead", "The letter was not given up: it waits to be sent, or was sent."))
+        }
+        None => Err(Error::not_found("letter")),
+    }
 }
 
 /// From a failed try to the next; nothing when no more are made.

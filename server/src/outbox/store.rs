@@ -70,6 +70,19 @@ pub(super) fn failed(
     Ok(())
 }
 
+/// Makes a dead letter due; false when it is not dead, `None` when it is not there.
+pub(super) fn revive(conn: &mut Conn, id: &str, now: Timestamp) -> Result<Option<bool>> {
+    let dead = outbox::table.find(id).filter(outbox::dead_at.is_not_null().and(outbox::done_at.is_null()));
+    let revived = diesel::update(dead)
+        .set((outbox::dead_at.eq(None::<Timestamp>), outbox::due_at.eq(now)))
+        .execute(conn)?;
+    if revived == 1 {
+        return Ok(Some(true));
+    }
+    let held: Option<String> = outbox::table.find(id).select(outbox::id).first(conn).optional()?;
+    Ok(held.map(|_| false))
+}
+
 pub(super) fn status(conn: &mut Conn) -> Result<OutboxStatus> {
     let waiting = outbox::done_at.is_null().and(outbox::dead_at.is_null());
     type Dead = (String, String, i64, Option<String>, Option<Timestamp>);

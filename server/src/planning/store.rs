@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::db::schema::{
     checks, current_assessments, licence_lines, plan_decisions, plan_progress, plan_results, plans, rosters,
-    shipments, sites, users, visits,
+    selection_overrides, shipments, sites, users, visits,
 };
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
@@ -301,16 +301,21 @@ pub(super) fn to_place(
     Ok(query.order((visits::due_at, visits::id)).limit(limit).load(conn)?)
 }
 
-/// Checks that no visit stands for, by due date.
+/// Checks that no visit stands for and that were not dropped from their draw, by due date.
 pub(super) fn unvisited(conn: &mut Conn, country: Option<&str>, limit: i64) -> Result<Vec<Subject>> {
     let standing = visits::table
         .filter(visits::check_id.eq(checks::id).and(visits::state.ne(VisitState::Cancelled.as_str())));
+    let dropped = selection_overrides::table
+        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+        .filter(selection_overrides::act.eq("drop"));
     let mut query = checks::table
         .inner_join(shipments::table.on(shipments::id.eq(checks::shipment_id)))
         .inner_join(licence_lines::table.on(licence_lines::id.eq(shipments::licence_line_id)))
         .inner_join(sites::table.on(sites::id.eq(shipments::site_id)))
         .left_join(current_assessments::table.on(current_assessments::shipment_id.eq(shipments::id)))
         .filter(diesel::dsl::not(diesel::dsl::exists(standing)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(dropped)))
         .select(subject!())
         .into_boxed();
     if let Some(country) = country {

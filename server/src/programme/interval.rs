@@ -10,34 +10,41 @@ pub type Interval = (f64, f64);
 /// Nothing can be said of no cases.
 #[must_use]
 pub fn wilson(hits: u32, cases: u32) -> Option<Interval> {
-    if cases == 0 {
+    wilson_of(f64::from(hits.min(cases)) / f64::from(cases.max(1)), f64::from(cases))
+}
+
+/// As [`wilson`], of a share `p` that stands on so many cases, which may be fewer than were counted.
+#[must_use]
+pub fn wilson_of(p: f64, n: f64) -> Option<Interval> {
+    if n <= 0.0 {
         return None;
     }
-    let n = f64::from(cases);
-    let p = f64::from(hits.min(cases)) / n;
     let centre = p + Z * Z / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let whole = 1.0 + Z * Z / n;
     Some((((centre - spread) / whole).max(0.0), ((centre + spread) / whole).min(1.0)))
 }
 
-/// The interval of the difference of two shares, the first minus the second, from the Wilson interval of each
+/// The interval of the difference of two shares, the first minus the second, from each and its Wilson interval
 /// (R. G. Newcombe, 1998, method 10).
 #[must_use]
-pub fn newcombe(first: (u32, u32), second: (u32, u32)) -> Option<Interval> {
-    let (low_1, high_1) = wilson(first.0, first.1)?;
-    let (low_2, high_2) = wilson(second.0, second.1)?;
-    let share = |(hits, cases): (u32, u32)| f64::from(hits) / f64::from(cases);
-    let (p_1, p_2) = (share(first), share(second));
+pub fn newcombe(first: (f64, Interval), second: (f64, Interval)) -> Interval {
+    let ((p_1, (low_1, high_1)), (p_2, (low_2, high_2))) = (first, second);
     let difference = p_1 - p_2;
     let below = ((p_1 - low_1).powi(2) + (high_2 - p_2).powi(2)).sqrt();
     let above = ((high_1 - p_1).powi(2) + (p_2 - low_2).powi(2)).sqrt();
-    Some(((difference - below).max(-1.0), (difference + above).min(1.0)))
+    ((difference - below).max(-1.0), (difference + above).min(1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn newcombe(first: (u32, u32), second: (u32, u32)) -> Option<Interval> {
+        let share =
+            |(hits, cases): (u32, u32)| Some((f64::from(hits) / f64::from(cases), wilson(hits, cases)?));
+        Some(super::newcombe(share(first)?, share(second)?))
+    }
 
     fn close(found: Option<Interval>, low: f64, high: f64) {
         let (from, to) = found.unwrap();

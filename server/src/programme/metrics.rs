@@ -6,7 +6,8 @@ use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::interval::{newcombe, wilson};
+use super::interval::{newcombe, wilson, wilson_of};
+use crate::risk::draw::Way;
 
 /// Groups of fewer cases than this say next to nothing, and may point at single visits.
 pub const SMALL_CELL: u32 = 5;
@@ -118,12 +119,28 @@ pub struct ClosedVisit {
     pub denials: Vec<String>,
 }
 
+/// How a draw chose a check.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DrawnCheck {
+    pub way: Way,
+    /// How many shipments of its stratum it stands for.
+    pub weight: f64,
+}
+
+/// Checks that draws made in the period and that nobody has determined yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Undetermined {
+    pub mandatory: u32,
+    pub risk: u32,
+    pub random: u32,
+}
+
 /// The determination that counts of a visit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Determined {
     pub check: String,
-    /// What set the check off, as its row says.
-    pub cause: String,
+    /// How a draw chose the check; absent where none did.
+    pub drawn: Option<DrawnCheck>,
     /// How the inspector verified, by the record that opened the visit; absent where none is held.
     pub method: Option<String>,
     /// `favourable`, `unfavourable` or `unverified`.
@@ -164,9 +181,11 @@ pub fn on_time(checks: &[DueCheck]) -> Metric {
     Metric {
         id: "on-time",
         title: "Checks done in time",
-        definition: "Of the checks that fell due in the period, the share of which a visit was closed by the due date.",
-        formula: "checks with a visit closed at or before due_at ÷ checks with due_at in the period and not in the future",
-        version: 1,
+        definition: "Of the checks that fell due in the period, the share of which a visit was closed by the due date. \
+                     One that somebody dropped from its draw is left out; one whose visits were cancelled is not.",
+        formula: "checks with a visit closed at or before due_at ÷ checks with due_at in the period and not in the \
+                  future, but those dropped from their draw",
+        version: 2,
         n: count(checks),
         figures: Figures::Shares { rows, difference: None },
         caveats,
@@ -298,29 +317,42 @@ pub fn complete_at_first(visits: &[ClosedVisit]) -> Metric {
     }
 }
 
-/// What the checks found that were chosen by chance, beside those chosen by risk.
+/// What the checks found that draws chose by chance, beside those that they chose by risk.
 #[must_use]
-pub fn hit_rate(determined: &[Determined]) -> Metric {
+pub fn hit_rate(determined: &[Determined], undetermined: Undetermined) -> Metric {
     // A check counts once, and as a hit when any of its visits was unfavourable.
-    let mut checks: BTreeMap<&str, (&str, bool)> = BTreeMap::new();
+    let mut checks: BTreeMap<&str, (DrawnCheck, bool)> = BTreeMap::new();
     for one in determined {
-        let (_, hit) = checks.entry(&one.check).or_insert((&one.cause, false));
+        let Some(drawn) = one.drawn else { continue };
+        let (_, hit) = checks.entry(&one.check).or_insert((drawn, false));
         *hit |= one.outcome == "unfavourable";
     }
-    let of = |cause: &str| {
-        let chosen = || checks.values().filter(|(why, _)| *why == cause);
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        (number(chosen().filter(|(_, hit)| *hit).count()), number(chosen().count()))
+    let of = |way: Way, group: &str| {
+        let chosen: Vec<(f64, bool)> = checks
+            .values()
+            .filter(|(drawn, _)| drawn.way == way)
+            .map(|(drawn, hit)| (drawn.weight, *hit))
+            .collect();
+        weighted(group, &chosen)
     };
-    let (risk, random) = (of("risk"), of("random"));
-    let rows =
-        vec![Share::of("chosen by risk", risk.0, risk.1), Share::of("chosen by chance", random.0, random.1)];
-    let difference = newcombe(risk, random).map(|(low, high)| Difference {
-        of: "chosen by risk minus chosen by chance".to_owned(),
-        difference: f64::from(risk.0) / f64::from(risk.1) - f64::from(random.0) / f64::from(random.1),
-        low,
-        high,
-    });
+    let (mandatory, risk, random) = (
+        of(Way::Mandatory, "always checked"),
+        of(Way::Risk, "chosen by risk"),
+        of(Way::Random, "chosen by chance"),
+    );
+    let side = |share: &Share| Some((share.share?, (share.low?, share.high?)));
+    let difference = match (side(&risk), side(&random)) {
+        (Some(risk), Some(random)) => {
+            let (low, high) = newcombe(risk, random);
+            let of = "chosen by risk minus chosen by chance".to_owned();
+            Some(Difference { of, difference: risk.0 - random.0, low, high })
+        }
+        _ => None,
+    };
+    let mut rows = vec![risk, random];
+    if mandatory.n > 0 {
+        rows.push(mandatory);
+    }
     let mut caveats = shares(&rows);
     match &difference {
         None => caveats.push(
@@ -333,17 +365,47 @@ pub fn hit_rate(determined: &[Determined]) -> Metric {
         ),
         Some(_) => {}
     }
+    if undetermined != Undetermined::default() {
+        caveats.push(format!(
+            "Drawn in the period and not determined yet: {} always checked, {} by risk, {} by chance. What they will find \
+             is in no share.",
+            undetermined.mandatory, undetermined.risk, undetermined.random
+        ));
+    }
     Metric {
         id: "hit-rate",
         title: "What risk finds, beside what chance finds",
-        definition: "Of the checks with a determination made in the period, the share with an unfavourable one, for \
-                     checks chosen by risk and for those chosen by chance.",
-        formula: "checks with an unfavourable determination that counts ÷ checks with one that counts, for each \
-                  trigger; intervals by Wilson, of the difference by Newcombe (method 10), at 95 %",
-        version: 1,
-        n: risk.1.saturating_add(random.1),
+        definition: "Of the checks that draws made and that have a determination made in the period, the share with an \
+                     unfavourable one, by how the draw chose them. Checks that people opened by hand do not count. Those by \
+                     chance stand for their strata: the share is that of all shipments below the mandatory band.",
+        formula: "by risk and always checked: checks with an unfavourable determination that counts ÷ checks with one that \
+                  counts; by chance: the same, each check weighted by shipments of its stratum ÷ drawn from it; intervals by \
+                  Wilson, on (Σw)² ÷ Σw² cases where weighted, of the difference by Newcombe (method 10), at 95 %",
+        version: 2,
+        n: rows.iter().map(|row| row.n).sum(),
         figures: Figures::Shares { rows, difference },
         caveats,
+    }
+}
+
+/// The share of hits, each case with its weight.
+fn weighted(group: &str, cases: &[(f64, bool)]) -> Share {
+    let hits = u32::try_from(cases.iter().filter(|(_, hit)| *hit).count()).unwrap_or(u32::MAX);
+    let whole: f64 = cases.iter().map(|(weight, _)| weight).sum();
+    let squares: f64 = cases.iter().map(|(weight, _)| weight * weight).sum();
+    if squares <= 0.0 {
+        return Share::of(group, hits, count(cases));
+    }
+    let found: f64 = cases.iter().filter(|(_, hit)| *hit).map(|(weight, _)| weight).sum();
+    let share = found / whole;
+    let interval = wilson_of(share, whole * whole / squares);
+    Share {
+        group: group.to_owned(),
+        hits,
+        n: count(cases),
+        share: Some(share),
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
     }
 }
 

@@ -78,6 +78,7 @@ pub fn metrics(conn: &mut Conn, period: &Period, now: Timestamp) -> Result<Metri
     let due = store::due_checks(conn, begins, ends.min(now))?;
     let closed = store::closed_visits(conn, begins, ends)?;
     let determined = store::determined(conn, begins, ends)?;
+    let undetermined = store::undetermined(conn, begins, ends)?;
     let overdue = serials::overdue(conn, now)?;
     Ok(Metrics {
         from: from.to_string(),
@@ -89,7 +90,7 @@ pub fn metrics(conn: &mut Conn, period: &Period, now: Timestamp) -> Result<Metri
             metrics::complete_at_first(&closed),
             metrics::favourable_by_method(&determined),
             metrics::denials_by_actor(&closed),
-            metrics::hit_rate(&determined),
+            metrics::hit_rate(&determined, undetermined),
             ageing_by_tier(&overdue),
             ageing_by_host(&overdue),
         ],

@@ -239,7 +239,7 @@ mod tests {
         let method = "<script>alert(\"x\")</script>&'";
         let one = Determined {
             check: "a".into(),
-            cause: "risk".into(),
+            drawn: None,
             method: Some(method.into()),
             outcome: "favourable".into(),
         };

@@ -8,15 +8,20 @@ use endcheck_protocol::checklist::VisitOutcome;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::dossier::replaced;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
-use endcheck_protocol::ids::{CheckId, DeterminationId, VisitId};
+use endcheck_protocol::ids::{CheckId, DeterminationId, SelectionId, VisitId};
 use endcheck_protocol::record::{Act, Record};
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::VisitState;
 
-use super::metrics::{ClosedVisit, Determined, DueCheck};
-use crate::db::schema::{checks, determination_approvals, determinations, records, visit_events, visits};
+use super::metrics::{ClosedVisit, Determined, DrawnCheck, DueCheck, Undetermined};
+use crate::db::schema::{
+    assessments, checks, determination_approvals, determinations, records, selection_overrides, visit_events,
+    visits,
+};
 use crate::db::{CHUNK, Conn};
 use crate::error::{Error, Result};
+use crate::risk::draw::{Stratum, Way};
+use crate::selection;
 
 const DONE: [VisitState; 2] = [VisitState::Closed, VisitState::Reviewed];
 
@@ -24,24 +29,27 @@ fn done() -> [&'static str; 2] {
     DONE.map(|state| state.as_str())
 }
 
-/// Checks that fell due in `from..until`; without those whose visits were all cancelled.
+/// Checks that fell due in `from..until`; without those that were dropped from the draw that opened them.
 pub(super) fn due_checks(conn: &mut Conn, from: Timestamp, until: Timestamp) -> Result<Vec<DueCheck>> {
     type Row = (CheckId, Timestamp, Option<(String, Option<Timestamp>)>);
+    let dropped = selection_overrides::table
+        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+        .filter(selection_overrides::act.eq("drop"));
     let rows: Vec<Row> = checks::table
         .left_join(visits::table.on(visits::check_id.eq(checks::id)))
         .filter(checks::due_at.ge(from).and(checks::due_at.lt(until)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(dropped)))
         .order(checks::id)
         .select((checks::id, checks::due_at, (visits::state, visits::finished_at).nullable()))
         .load(conn)?;
-    let mut all: BTreeMap<CheckId, (DueCheck, bool)> = BTreeMap::new();
+    let mut all: BTreeMap<CheckId, DueCheck> = BTreeMap::new();
     for (id, due_at, visit) in rows {
-        let (check, is_dropped) =
-            all.entry(id).or_insert_with(|| (DueCheck { due_at, closed_at: Vec::new() }, visit.is_some()));
+        let check = all.entry(id).or_insert_with(|| DueCheck { due_at, closed_at: Vec::new() });
         let Some((state, finished_at)) = visit else { continue };
-        *is_dropped &= state == VisitState::Cancelled.as_str();
         check.closed_at.extend(finished_at.filter(|_| done().contains(&state.as_str())));
     }
-    Ok(all.into_values().filter(|(_, is_dropped)| !is_dropped).map(|(check, _)| check).collect())
+    Ok(all.into_values().collect())
 }
 
 /// Visits that were closed in `from..until`.
@@ -155,9 +163,10 @@ pub(super) fn determined(conn: &mut Conn, from: Timestamp, until: Timestamp) -> 
     ids.dedup();
     let ids: Vec<&VisitId> = ids.iter().collect();
     let said = said(conn, &ids, &["visit-open"])?;
+    let mut strata = Strata::new();
     let mut found = Vec::new();
     for some in ids.chunks(CHUNK) {
-        type Row = (VisitId, Option<DeterminationId>, String, Option<DeterminationId>, CheckId, String);
+        type Row = (VisitId, Option<DeterminationId>, String, Option<DeterminationId>, CheckId, Chosen);
         let rows: Vec<Row> = determinations::table
             .inner_join(visits::table.on(visits::id.eq(determinations::visit_id)))
             .inner_join(checks::table.on(checks::id.eq(visits::check_id)))
@@ -165,6 +174,7 @@ pub(super) fn determined(conn: &mut Conn, from: Timestamp, until: Timestamp) -> 
                 determination_approvals::table
                     .on(determination_approvals::determination_id.eq(determinations::id)),
             )
+            .left_join(assessments::table.on(assessments::hash.nullable().eq(checks::assessment_hash)))
             .filter(determinations::visit_id.eq_any(some.iter().copied()))
             .order((determinations::visit_id, determinations::created_at, determinations::id))
             .select((
@@ -173,12 +183,12 @@ pub(super) fn determined(conn: &mut Conn, from: Timestamp, until: Timestamp) -> 
                 determinations::outcome,
                 determination_approvals::determination_id.nullable(),
                 checks::id,
-                checks::cause,
+                (checks::cause, checks::selection_id, assessments::band.nullable()),
             ))
             .load(conn)?;
         // The first counts, and a change from its approval on: the last such row of a visit.
         let mut counting: BTreeMap<VisitId, Determined> = BTreeMap::new();
-        for (visit, replaces, outcome, approved, check, cause) in rows {
+        for (visit, replaces, outcome, approved, check, chosen) in rows {
             if replaces.is_some() && approved.is_none() {
                 continue;
             }
@@ -187,9 +197,70 @@ pub(super) fn determined(conn: &mut Conn, from: Timestamp, until: Timestamp) -> 
                     Act::VisitOpen { method } => word(method).ok(),
                     _ => None,
                 });
-            counting.insert(visit, Determined { check: check.to_string(), cause, method, outcome });
+            let drawn = drawn(conn, &mut strata, chosen)?;
+            counting.insert(visit, Determined { check: check.to_string(), drawn, method, outcome });
         }
         found.extend(counting.into_values());
+    }
+    Ok(found)
+}
+
+/// What a check's row says of how it was chosen: its cause, the draw, the band by the draw's assessment.
+type Chosen = (String, Option<SelectionId>, Option<String>);
+type Strata = HashMap<SelectionId, Vec<Stratum>>;
+
+fn way(chosen: &Chosen) -> Option<Way> {
+    let (cause, selection, band) = chosen;
+    match (cause.as_str(), selection, band.as_deref()) {
+        ("random", Some(_), Some(_)) => Some(Way::Random),
+        ("risk", Some(_), Some("mandatory")) => Some(Way::Mandatory),
+        ("risk", Some(_), Some(_)) => Some(Way::Risk),
+        _ => None,
+    }
+}
+
+/// How a draw chose a check, and how many shipments it stands for.
+fn drawn(conn: &mut Conn, strata: &mut Strata, chosen: Chosen) -> Result<Option<DrawnCheck>> {
+    let Some(way) = way(&chosen) else { return Ok(None) };
+    let (Way::Random, (_, Some(draw), Some(band))) = (way, chosen) else {
+        return Ok(Some(DrawnCheck { way, weight: 1.0 }));
+    };
+    if !strata.contains_key(&draw) {
+        strata.insert(draw.clone(), selection::strata(conn, &draw)?);
+    }
+    let stratum = strata.get(&draw).and_then(|all| all.iter().find(|one| one.band.as_str() == band));
+    let weight = stratum.filter(|stratum| stratum.drawn > 0).map_or(1.0, |stratum| {
+        let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        number(stratum.size) / number(stratum.drawn)
+    });
+    Ok(Some(DrawnCheck { way, weight }))
+}
+
+/// Checks that draws opened in `from..until`, that were not dropped and of which no visit has a determination.
+pub(super) fn undetermined(conn: &mut Conn, from: Timestamp, until: Timestamp) -> Result<Undetermined> {
+    let determined = visits::table
+        .inner_join(determinations::table.on(determinations::visit_id.eq(visits::id)))
+        .filter(visits::check_id.eq(checks::id));
+    let dropped = selection_overrides::table
+        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+        .filter(selection_overrides::act.eq("drop"));
+    let rows: Vec<Chosen> = checks::table
+        .inner_join(assessments::table.on(assessments::hash.nullable().eq(checks::assessment_hash)))
+        .filter(checks::opened_at.ge(from).and(checks::opened_at.lt(until)))
+        .filter(checks::selection_id.is_not_null())
+        .filter(diesel::dsl::not(diesel::dsl::exists(determined)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(dropped)))
+        .select((checks::cause, checks::selection_id, assessments::band.nullable()))
+        .load(conn)?;
+    let mut found = Undetermined::default();
+    for chosen in rows {
+        match way(&chosen) {
+            Some(Way::Mandatory) => found.mandatory += 1,
+            Some(Way::Risk) => found.risk += 1,
+            Some(Way::Random) => found.random += 1,
+            None => {}
+        }
     }
     Ok(found)
 }

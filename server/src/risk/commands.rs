@@ -94,7 +94,7 @@ pub fn test(file: &Path) -> anyhow::Result<String> {
     Ok(format!("{} examples hold", policy.cases.len()))
 }
 
-/// How two policies differ, rule by rule, and whom the newer one would move.
+/// How two policies differ, field by field, and whom the newer one would move.
 ///
 /// # Errors
 /// When a document cannot be used, or nothing is in force to compare with.
@@ -105,37 +105,20 @@ pub fn diff(conn: &mut Conn, new: &Path, old: Option<&Path>, now: Timestamp) -> 
         None => force::in_force(conn).map_err(Error::told)?,
     };
     let mut text = format!("{} {} → {} {}\n", old.id, old.version, new.id, new.version);
-    for rule in &old.rules {
-        match new.rules.iter().find(|other| other.id == rule.id) {
-            None => text.push_str(&format!("- rule {} ({} points)\n", rule.id, rule.points)),
-            Some(other) => {
-                if (&rule.when, rule.points, rule.if_missing, &rule.cap, rule.mandatory)
-                    != (&other.when, other.points, other.if_missing, &other.cap, other.mandatory)
-                {
-                    text.push_str(&format!(
-                        "~ rule {}: {} ({} points, {} when not known) → {} ({} points, {} when not known)\n",
-                        rule.id,
-                        rule.when,
-                        rule.points,
-                        rule.if_missing,
-                        other.when,
-                        other.points,
-                        other.if_missing
-                    ));
-                }
-            }
+    let report = force::compare(conn, &new, Some(&old), now.day()).map_err(Error::told)?;
+    for change in &report.changes {
+        text.push_str(&format!("{change}\n"));
+    }
+    text.push_str(&format!("{} shipments:\n", report.shipments));
+    if report.failed + report.failed_before > 0 {
+        text.push_str(&format!(
+            "  {} could not be assessed by the new policy, {} by the old one:\n",
+            report.failed, report.failed_before
+        ));
+        for failure in &report.failures {
+            text.push_str(&format!("    {failure}\n"));
         }
     }
-    for rule in new.rules.iter().filter(|rule| !old.rules.iter().any(|other| other.id == rule.id)) {
-        text.push_str(&format!("+ rule {} ({} points): {}\n", rule.id, rule.points, rule.when));
-    }
-    if (old.bands, old.sampling, old.selection, old.due_days)
-        != (new.bands, new.sampling, new.selection, new.due_days)
-    {
-        text.push_str("~ bands, days, shares or sampling\n");
-    }
-    let report = force::compare(conn, &new, Some(&old), now.day()).map_err(Error::told)?;
-    text.push_str(&format!("{} shipments:\n", report.shipments));
     for (way, count) in &report.moves {
         text.push_str(&format!("  {way}: {count}\n"));
     }
@@ -164,7 +147,8 @@ pub fn activate(
     now: Timestamp,
 ) -> anyhow::Result<String> {
     let document = document(file)?;
-    let held = conn.write(|conn| force::load(conn, actor, &document, now)).map_err(Error::told)?;
+    let policy = force::read(&document).map_err(Error::told)?;
+    let held = conn.write(|conn| force::load(conn, actor, &policy, &document, now)).map_err(Error::told)?;
     let found = force::state(conn, &held.hash).map_err(Error::told)?;
     if !found.active && found.shadow.is_none() {
         let report = force::shadow_run(conn, actor, &held.hash, now).map_err(Error::told)?;

@@ -17,7 +17,7 @@ use super::gather::{self, Gathered};
 use super::policy::{Band, Policy};
 use super::store::{self, HeldPolicy};
 use super::{failing_cases, rescoring};
-use crate::accounts::{Actor, Permission};
+use crate::accounts::{self, Actor, Permission};
 use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ use crate::reason;
 
 /// Shipments that a report names one by one at most; all are counted.
 const MAX_MOVED: usize = 500;
+/// Shipments that could not be assessed and are named one by one; all are counted.
+const MAX_FAILURES: usize = 20;
 const BATCH: i64 = 500;
 
 /// What a shadow run found.
@@ -36,6 +38,18 @@ pub struct ShadowReport {
     pub moves: BTreeMap<String, u64>,
     /// Those that would move, the largest changes first; at most 500.
     pub moved: Vec<Moved>,
+    /// Where the documents differ, a line each.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// Shipments that this policy could not assess; they are in no band.
+    #[serde(default)]
+    pub failed: u64,
+    /// Shipments that the policy compared with could not assess.
+    #[serde(default)]
+    pub failed_before: u64,
+    /// Which shipment failed, by which policy and why; the first 20.
+    #[serde(default)]
+    pub failures: Vec<String>,
 }
 
 /// A shipment that would be in another band.
@@ -57,8 +71,10 @@ pub struct PolicyState {
     pub active: bool,
     /// It was in force, and a newer one took its place.
     pub superseded: bool,
+    /// Those that count: about the shadow run below, of people who may approve to this day. Of a policy that came into
+    /// force all that were ever given.
     pub approvals: Vec<Approval>,
-    /// The newest shadow run, if there was one against the policy now in force.
+    /// The newest shadow run, if it was against the policy now in force.
     pub shadow: Option<ShadowReport>,
 }
 
@@ -101,14 +117,19 @@ pub fn read(document: &[u8]) -> Result<Policy> {
     Err(Error::invalid(named.collect()))
 }
 
-/// Loads a policy: keeps its bytes. One that is held already changes nothing.
+/// Loads a policy that was [`read`] from `document`: keeps its bytes. One that is held already changes nothing.
 ///
 /// # Errors
-/// 403; 422 as [`read`]; 409 `policy-version-exists` when the version is held with other bytes, `policy-version-old`
-/// when a newer one is held.
-pub fn load(conn: &mut Conn, actor: &Actor, document: &[u8], now: Timestamp) -> Result<HeldPolicy> {
+/// 403; 409 `policy-version-exists` when the version is held with other bytes, `policy-version-old` when a newer one
+/// is held.
+pub fn load(
+    conn: &mut Conn,
+    actor: &Actor,
+    policy: &Policy,
+    document: &[u8],
+    now: Timestamp,
+) -> Result<HeldPolicy> {
     actor.require(Permission::EditPolicy)?;
-    let policy = read(document)?;
     if let Some(held) = store::held_policy(conn, &policy.hash)? {
         return Ok(held);
     }
@@ -133,7 +154,7 @@ pub fn load(conn: &mut Conn, actor: &Actor, document: &[u8], now: Timestamp) -> 
         }
         _ => {}
     }
-    store::insert_policy(conn, &policy, document, &actor.user, now)?;
+    store::insert_policy(conn, policy, document, &actor.user, now)?;
     store::held_policy(conn, &policy.hash)?.ok_or_else(|| Error::not_found("policy"))
 }
 
@@ -156,11 +177,15 @@ pub fn held(conn: &mut Conn, hash: &Sha256) -> Result<Policy> {
 pub fn in_force(conn: &mut Conn) -> Result<Policy> {
     match store::active(conn)? {
         Some(hash) => held(conn, &hash),
-        None => Err(Error::conflict(
-            "no-policy",
-            "No risk policy is in force: load one, make a shadow run, and let two people approve it.",
-        )),
+        None => Err(no_policy()),
     }
+}
+
+pub(super) fn no_policy() -> Error {
+    Error::conflict(
+        "no-policy",
+        "No risk policy is in force: load one, make a shadow run, and let two people approve it.",
+    )
 }
 
 /// How far a policy is.
@@ -170,19 +195,30 @@ pub fn in_force(conn: &mut Conn) -> Result<Policy> {
 pub fn state(conn: &mut Conn, hash: &Sha256) -> Result<PolicyState> {
     let policy = store::held_policy(conn, hash)?.ok_or_else(|| Error::not_found("policy"))?;
     let active = store::active(conn)?;
-    let approvals = store::approvals(conn, hash)?
+    let is_active = active.as_ref() == Some(hash);
+    let superseded = !is_active && store::is_activated(conn, hash)?;
+    let in_use = store::shadow(conn, hash)?.filter(|run| is_active || superseded || run.against == active);
+    let approvals = match &in_use {
+        Some(run) if !is_active && !superseded => counting(conn, &run.id)?,
+        _ => store::approvals(conn, hash)?,
+    };
+    let approvals = approvals
         .into_iter()
         .map(|(user, reason, approved_at)| Approval { user, reason, approved_at })
         .collect();
-    let shadow = match store::shadow(conn, hash)? {
-        Some((against, report)) if against == active || active.as_ref() == Some(hash) => {
-            Some(serde_json::from_str(&report).map_err(|e| Error::Internal(e.into()))?)
-        }
-        _ => None,
+    let shadow = match in_use {
+        Some(run) => Some(serde_json::from_str(&run.report).map_err(|e| Error::Internal(e.into()))?),
+        None => None,
     };
-    let is_active = active.as_ref() == Some(hash);
-    let superseded = !is_active && store::is_activated(conn, hash)?;
     Ok(PolicyState { policy, active: is_active, superseded, approvals, shadow })
+}
+
+/// The approvals of a shadow run that count: of people who may approve to this day.
+fn counting(conn: &mut Conn, shadow: &str) -> Result<Vec<(UserId, String, Timestamp)>> {
+    let holders = accounts::holders(conn, Permission::ApprovePolicy)?;
+    let mut approvals = store::approvals_of(conn, shadow)?;
+    approvals.retain(|(user, _, _)| holders.contains(user));
+    Ok(approvals)
 }
 
 /// Runs a policy over every shipment beside the one in force, and keeps the report.
@@ -213,7 +249,8 @@ pub fn shadow_run(conn: &mut Conn, actor: &Actor, hash: &Sha256, now: Timestamp)
     Ok(report)
 }
 
-/// Assesses every shipment by two policies. Writes nothing.
+/// Assesses every shipment by two policies. Writes nothing. A shipment that one of them cannot assess is counted and
+/// told.
 ///
 /// # Errors
 /// When the database fails.
@@ -232,27 +269,45 @@ pub fn compare(
         let Some(last) = batch.last() else { break };
         after = last.to_string();
         // Tiers and groups are the policy's own.
-        let beside = against.map(|against| batch.facts(against, on)).transpose()?;
-        for (place, shipment) in batch.facts(policy, on)?.iter().enumerate() {
-            let assessment = assessed(&assessor, shipment, on)?;
+        let beside = against.map(|against| batch.facts(against, on));
+        for (place, shipment) in batch.facts(policy, on).iter().enumerate() {
             let before = match (&other, beside.as_ref().and_then(|all| all.get(place))) {
-                (Some(other), Some(shipment)) => Some(assessed(other, shipment, on)?),
+                (Some(other), Some(shipment)) => match assessed(other, shipment, on) {
+                    Ok(before) => Some(before),
+                    Err(why) => {
+                        report.failed_before += 1;
+                        report.note(format!("{} by the policy in force: {why}", shipment.key));
+                        None
+                    }
+                },
                 _ => None,
             };
-            report.add(before.as_ref(), &assessment);
+            match assessed(&assessor, shipment, on) {
+                Ok(assessment) => report.add(before.as_ref(), &assessment),
+                Err(why) => {
+                    report.shipments += 1;
+                    report.failed += 1;
+                    report.note(format!("{}: {why}", shipment.key));
+                }
+            }
         }
     }
     report.keep_largest();
+    report.changes = against.map(|against| super::policy::differences(against, policy)).unwrap_or_default();
     Ok(report)
 }
 
-fn assessed(assessor: &Assessor<'_>, shipment: &Gathered, on: NaiveDate) -> Result<Assessment> {
-    assessor
-        .assess(&shipment.key, &shipment.facts, on)
-        .map_err(|e| Error::Internal(anyhow::anyhow!("{}: {e}", shipment.key)))
+fn assessed(assessor: &Assessor<'_>, shipment: &Gathered, on: NaiveDate) -> Result<Assessment, String> {
+    assessor.assess(&shipment.key, shipment.facts.as_ref().map_err(Clone::clone)?, on)
 }
 
 impl ShadowReport {
+    fn note(&mut self, failure: String) {
+        if self.failures.len() < MAX_FAILURES {
+            self.failures.push(failure);
+        }
+    }
+
     fn add(&mut self, before: Option<&Assessment>, after: &Assessment) {
         self.shipments += 1;
         let from = before.map(|before| before.band);
@@ -297,11 +352,12 @@ fn differences(before: Option<&Assessment>, after: &Assessment) -> Vec<String> {
         .collect()
 }
 
-/// Approves a policy; the second person's approval puts it into force.
+/// Approves a policy as its newest shadow run shows it; the second person's approval of that run puts it into force.
 ///
 /// # Errors
 /// 403; 404; 409 `no-shadow-run` without one against what is in force; 409 `policy-superseded` for one that was in
-/// force before; 409 `policy-expired`; 422 without a reason.
+/// force before; 409 `policy-version-old` when that version or a newer one of the same id was in force; 409
+/// `policy-expired`; 422 without a reason.
 pub fn approve(
     conn: &mut Conn,
     actor: &Actor,
@@ -312,32 +368,43 @@ pub fn approve(
     actor.require(Permission::ApprovePolicy)?;
     log::lock(conn)?;
     let why = reason::require(why)?;
-    let policy = held(conn, hash)?;
     let found = state(conn, hash)?;
     if found.active {
         return Ok(found);
     }
+    let held = &found.policy;
     if found.superseded {
         return Err(Error::conflict(
             "policy-superseded",
             "It was in force before; to return to it, load it again as a new version.",
         ));
     }
-    if policy.is_expired(now.day()) {
+    if let Some(highest) =
+        store::highest_activated(conn, &held.id)?.filter(|highest| *highest >= held.version)
+    {
         return Err(Error::conflict(
-            "policy-expired",
-            format!("It was to be reviewed by {}: review it and load it as a new version.", policy.review_by),
+            "policy-version-old",
+            format!(
+                "Version {highest} of {} was put into force; version {} is older: load it again as the next one.",
+                held.id, held.version
+            ),
         ));
     }
-    if found.shadow.is_none() {
+    if held.is_expired(now.day()) {
+        return Err(Error::conflict(
+            "policy-expired",
+            format!("It was to be reviewed by {}: review it and load it as a new version.", held.review_by),
+        ));
+    }
+    let against = store::active(conn)?;
+    let Some(shadow) = store::shadow(conn, hash)?.filter(|run| run.against == against) else {
         return Err(Error::conflict(
             "no-shadow-run",
             "Make a shadow run against what is in force first, so that it is known who would move and why.",
         ));
-    }
-    store::insert_approval(conn, hash, &actor.user, &why, now)?;
-    let approved_by: Vec<UserId> =
-        store::approvals(conn, hash)?.into_iter().map(|(user, _, _)| user).collect();
+    };
+    store::insert_approval(conn, hash, &shadow.id, &actor.user, &why, now)?;
+    let approved_by: Vec<UserId> = counting(conn, &shadow.id)?.into_iter().map(|(user, _, _)| user).collect();
     if approved_by.len() >= 2 {
         let document = ActivationDocument {
             activated_at: now,

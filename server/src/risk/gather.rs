@@ -13,16 +13,16 @@ use super::signals::{Signal, SignalKind};
 use super::store;
 use crate::db::schema::{licence_lines, licences, parties, shipment_items, shipments, sites};
 use crate::db::{CHUNK, Conn};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parties::{History, histories};
 use crate::serials;
 
-/// A shipment with what is known of it.
+/// A shipment with what is known of it, or why that cannot be told.
 #[derive(Debug)]
 pub struct Gathered {
     pub id: ShipmentId,
     pub key: String,
-    pub facts: Facts,
+    pub facts: Result<Facts, String>,
 }
 
 /// What the row of a shipment says.
@@ -30,7 +30,8 @@ struct Paper {
     id: ShipmentId,
     key: String,
     exporter: PartyId,
-    intermediates: Vec<PartyId>,
+    /// Or why they cannot be read.
+    intermediates: Result<Vec<PartyId>, String>,
     consignee: PartyId,
     end_user: PartyId,
     hs6: String,
@@ -56,14 +57,14 @@ struct PaperRow {
     destination: String,
 }
 
-impl TryFrom<PaperRow> for Paper {
-    type Error = Error;
-    fn try_from(row: PaperRow) -> Result<Self> {
-        Ok(Self {
+impl From<PaperRow> for Paper {
+    fn from(row: PaperRow) -> Self {
+        Self {
             id: row.id,
             key: row.key,
             exporter: row.exporter,
-            intermediates: serde_json::from_str(&row.intermediates).map_err(|e| Error::Internal(e.into()))?,
+            intermediates: serde_json::from_str(&row.intermediates)
+                .map_err(|error| format!("its intermediates cannot be read: {error}")),
             consignee: row.consignee,
             end_user: row.end_user,
             hs6: row.hs6,
@@ -71,14 +72,16 @@ impl TryFrom<PaperRow> for Paper {
             control_entry: row.control_entry,
             licence: row.licence,
             destination: row.destination,
-        })
+        }
     }
 }
 
 impl Paper {
     /// All whom the shipment names; one may be named twice.
     fn parties(&self) -> impl Iterator<Item = &PartyId> {
-        [&self.exporter, &self.consignee, &self.end_user].into_iter().chain(&self.intermediates)
+        [&self.exporter, &self.consignee, &self.end_user]
+            .into_iter()
+            .chain(self.intermediates.iter().flatten())
     }
 }
 
@@ -102,15 +105,18 @@ impl Batch {
         self.papers.last().map(|paper| &paper.id)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.papers.len()
+    }
+
     /// Each with its facts as of a day; tiers and groups are the policy's own.
-    ///
-    /// # Errors
-    /// When a fact is not of its type.
-    pub fn facts(&self, policy: &Policy, on: NaiveDate) -> Result<Vec<Gathered>> {
+    #[must_use]
+    pub fn facts(&self, policy: &Policy, on: NaiveDate) -> Vec<Gathered> {
         let gathered = self.papers.iter().map(|paper| {
-            let facts =
-                self.known.facts(policy, paper, on).map_err(|e| Error::Internal(anyhow::anyhow!(e)))?;
-            Ok(Gathered { id: paper.id.clone(), key: paper.key.clone(), facts })
+            let facts = self.known.facts(policy, paper, on);
+            Gathered { id: paper.id.clone(), key: paper.key.clone(), facts }
         });
         gathered.collect()
     }
@@ -141,7 +147,7 @@ pub fn after(conn: &mut Conn, id: &str, limit: i64) -> Result<Batch> {
             sites::country,
         ))
         .load(conn)?;
-    let papers: Vec<Paper> = rows.into_iter().map(Paper::try_from).collect::<Result<_>>()?;
+    let papers: Vec<Paper> = rows.into_iter().map(Paper::from).collect();
     let shipment_ids: Vec<&ShipmentId> = papers.iter().map(|paper| &paper.id).collect();
     let party_ids: BTreeSet<&PartyId> = papers.iter().flat_map(Paper::parties).collect();
     let party_ids: Vec<&PartyId> = party_ids.into_iter().collect();
@@ -176,8 +182,8 @@ fn load_parties(conn: &mut Conn, ids: &[&PartyId]) -> Result<HashMap<PartyId, Pa
     Ok(found)
 }
 
-/// How many conditions each licence has.
-fn conditions(conn: &mut Conn, papers: &[Paper]) -> Result<HashMap<LicenceId, i64>> {
+/// How many conditions each licence has, or why that cannot be told.
+fn conditions(conn: &mut Conn, papers: &[Paper]) -> Result<HashMap<LicenceId, Result<i64, String>>> {
     let ids: BTreeSet<&LicenceId> = papers.iter().map(|paper| &paper.licence).collect();
     let ids: Vec<&LicenceId> = ids.into_iter().collect();
     let mut found = HashMap::new();
@@ -187,9 +193,10 @@ fn conditions(conn: &mut Conn, papers: &[Paper]) -> Result<HashMap<LicenceId, i6
             .select((licences::id, licences::conditions))
             .load(conn)?;
         for (id, conditions) in rows {
-            let conditions: Vec<serde::de::IgnoredAny> =
-                serde_json::from_str(&conditions).map_err(|e| Error::Internal(e.into()))?;
-            found.insert(id, i64::try_from(conditions.len()).unwrap_or(i64::MAX));
+            let conditions = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(&conditions)
+                .map(|all| i64::try_from(all.len()).unwrap_or(i64::MAX))
+                .map_err(|error| format!("the conditions of its licence cannot be read: {error}"));
+            found.insert(id, conditions);
         }
     }
     Ok(found)
@@ -238,7 +245,7 @@ struct Known {
     parties: HashMap<PartyId, Party>,
     histories: HashMap<PartyId, History>,
     signals: Signals,
-    conditions: HashMap<LicenceId, i64>,
+    conditions: HashMap<LicenceId, Result<i64, String>>,
     counts: HashMap<ShipmentId, (i64, i64)>,
     unseen_since: HashMap<ShipmentId, Timestamp>,
 }
@@ -258,20 +265,18 @@ impl Known {
         set("pieces", number(pieces))?;
         set("serials", number(serials))?;
         if let Some(conditions) = self.conditions.get(&paper.licence) {
-            set("conditions", number(*conditions))?;
+            set("conditions", number(conditions.clone()?))?;
         }
 
         set("destination", text(&paper.destination))?;
         set("destination_groups", FactValue::Words(policy.groups_of(&paper.destination).to_vec()))?;
-        let transit: Vec<String> = paper
-            .intermediates
-            .iter()
-            .filter_map(|party| Some(self.parties.get(party)?.country.clone()))
-            .collect();
+        let intermediates = paper.intermediates.as_ref().map_err(Clone::clone)?;
+        let transit: Vec<String> =
+            intermediates.iter().filter_map(|party| Some(self.parties.get(party)?.country.clone())).collect();
         let groups = transit.iter().flat_map(|country| policy.groups_of(country)).cloned().collect();
         set("transit", FactValue::Words(transit))?;
         set("transit_groups", FactValue::Words(groups))?;
-        set("intermediates", number(i64::try_from(paper.intermediates.len()).unwrap_or(i64::MAX)))?;
+        set("intermediates", number(i64::try_from(intermediates.len()).unwrap_or(i64::MAX)))?;
         set("end_user_is_consignee", FactValue::Flag(paper.end_user == paper.consignee))?;
 
         for (role, id) in [("end_user", &paper.end_user), ("consignee", &paper.consignee)] {

@@ -43,7 +43,9 @@ async fn load(app: Data<App>, actor: Actor, payload: Payload) -> Result<HttpResp
     let body = body::read(payload, MAX_POLICY_BYTES).await?;
     let app = app.into_inner();
     let now = app.clock.now();
-    let held = app.write(move |conn| force::load(conn, &actor, &body, now)).await?;
+    // Reading and trying it takes its time; nobody else who writes waits for that.
+    let (policy, body) = app.read(move |_| Ok((force::read(&body)?, body))).await?;
+    let held = app.write(move |conn| force::load(conn, &actor, &policy, &body, now)).await?;
     Ok(HttpResponse::Created().json(held))
 }
 
@@ -114,14 +116,7 @@ async fn rescore(app: Data<App>, actor: Actor) -> Result<HttpResponse> {
     actor.require(Permission::EditPolicy)?;
     let app = app.into_inner();
     let now = app.clock.now();
-    let newest = app
-        .write(move |conn| {
-            rescoring::begin(conn, "asked for by hand", now)?;
-            rescoring::newest(conn)
-        })
-        .await?;
-    rescoring::spawn(&app);
-    Ok(HttpResponse::Accepted().json(newest))
+    Ok(HttpResponse::Accepted().json(rescoring::by_hand(&app, now).await?))
 }
 
 /// How far the newest walk over all shipments is.

@@ -20,9 +20,12 @@ const MAX_SOURCE_BYTES: usize = 1_000;
 const MAX_DEPTH: u32 = 16;
 /// Entries of a list that is written in a condition.
 const MAX_LITERAL_LIST: usize = 256;
-/// Steps that a condition may take: nodes, those under `exists` and `all` times [`MAX_WORDS`], a list's length for
-/// `in`.
+/// Steps that a condition may take. A node is a step; a list costs its length besides wherever it is read, written,
+/// looked through or compared; whatever stands under `exists` and `all` counts once for each entry of their list.
 pub const MAX_STEPS: u64 = 10_000;
+
+/// Text functions; the interpreter knows them only after a dot.
+const METHODS: [&str; 3] = ["startsWith", "endsWith", "contains"];
 
 /// A condition that was found to be within bounds.
 #[derive(Debug)]
@@ -191,6 +194,7 @@ impl<'a> Check<'a> {
                             .fault(element, "a list may hold texts that are written there, nothing else");
                     }
                 }
+                self.spend(at, list.elements.len() as u64)?;
                 Ok(Kind::Words(list.elements.len()))
             }
             Expr::Call(call) => self.call(at, call, depth),
@@ -236,7 +240,10 @@ impl<'a> Check<'a> {
             FactType::Number(least, most) => Kind::Number(least, most),
             FactType::Flag => Kind::Flag,
             FactType::Text => Kind::Text,
-            FactType::Words => Kind::Words(MAX_WORDS),
+            FactType::Words => {
+                self.spend(at, MAX_WORDS as u64)?;
+                Kind::Words(MAX_WORDS)
+            }
         })
     }
 
@@ -246,10 +253,17 @@ impl<'a> Check<'a> {
             operands.push(self.kind(operand, depth + 1)?);
         }
         let name = call.func_name.as_str();
+        if METHODS.contains(&name) && call.target.is_none() {
+            return self.fault(at, format!("write it after the text: destination.{name}('XA')"));
+        }
         let allowed = match (name, operands.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, [Kind::Flag, Kind::Flag])
             | (operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE, [Kind::Flag])
             | ("startsWith" | "endsWith" | "contains", [Kind::Text, Kind::Text]) => Some(Kind::Flag),
+            (operators::EQUALS | operators::NOT_EQUALS, [Kind::Words(left), Kind::Words(right)]) => {
+                self.spend(at, *left.min(right) as u64)?;
+                Some(Kind::Flag)
+            }
             (operators::EQUALS | operators::NOT_EQUALS, [left, right]) if left.like(*right) => {
                 Some(Kind::Flag)
             }
@@ -264,6 +278,9 @@ impl<'a> Check<'a> {
             ("size", [Kind::Words(most)]) => Some(Kind::Number(0, i64::try_from(*most).unwrap_or(i64::MAX))),
             (operators::CONDITIONAL, [Kind::Flag, Kind::Number(a, b), Kind::Number(c, d)]) => {
                 Some(Kind::Number(*a.min(c), *b.max(d)))
+            }
+            (operators::CONDITIONAL, [Kind::Flag, Kind::Words(yes), Kind::Words(no)]) => {
+                Some(Kind::Words(*yes.max(no)))
             }
             (operators::CONDITIONAL, [Kind::Flag, yes, no]) if yes.like(*no) => Some(*yes),
             (operators::NEGATE, [Kind::Number(a, b)]) => {
@@ -306,6 +323,11 @@ impl<'a> Check<'a> {
                 self.fault(at, "division is only by a number that is written there and is not zero")
             }
             operators::DIVIDE => self.bounded(at, &[a.checked_div(c), b.checked_div(c)]),
+            // The interpreter fails on the remainder of the smallest number by -1.
+            _ if c == -1 || a == i64::MIN => self.fault(
+                at,
+                "a remainder is of a number above -9223372036854775808, and by one that is neither 0 nor -1",
+            ),
             _ => {
                 let most = c.checked_abs().map(|c| c - 1);
                 self.bounded(at, &[most.map(|most| -most), most])
@@ -400,6 +422,10 @@ mod tests {
             ("tips / 0 == 1", 1, "not zero"),
             ("tips / item_tier == 1", 1, "written there"),
             ("tips % 0 == 1", 1, "not zero"),
+            ("tips % -1 == 0", 1, "neither 0 nor -1"),
+            ("-9223372036854775808 % 7 == 0", 1, "above -9223372036854775808"),
+            ("startsWith(destination, 'X')", 1, "destination.startsWith('XA')"),
+            ("contains(destination, 'X')", 1, "write it after the text"),
             ("tips * 9223372036854775807 > 0", 1, "larger than any number"),
             ("tips + 9223372036854775807 > 0", 1, "larger than any number"),
             ("item_tier == '1'", 1, "cannot be used on a number and a text"),
@@ -417,6 +443,45 @@ mod tests {
             let fault = Condition::read(source).expect_err(source);
             assert!(fault.message.contains(part), "{source}: {}", fault.message);
             assert_eq!(fault.line, line, "{source}: {}", fault.message);
+        }
+    }
+
+    /// What a condition is said to cost.
+    #[test]
+    fn each_node_costs_what_it_may_take() {
+        let words = MAX_WORDS as u64;
+        for (source, steps) in [
+            ("true", 1),
+            ("item_tier == 1", 3),
+            ("tips * 2 + 1 > 3", 7),
+            ("end_user_registered && destination == 'XA'", 5),
+            ("destination.startsWith('X')", 3),
+            ("destination in ['XA', 'XB']", 3 + 2 + 2),
+            ("'D:5' in destination_groups", 3 + words + words),
+            ("size(destination_groups) == 2", 4 + words),
+            ("transit == destination_groups", 3 + 2 * words + words),
+            ("size(end_user_registered ? transit : ['a']) > 0", 7 + words + 1),
+            // List, start value, then condition, step and result for each entry.
+            ("transit.exists(g, g == 'a')", 1 + (1 + words) + 1 + words * (3 + 5 + 1)),
+            (
+                "transit.exists(g, g in destination_groups)",
+                1 + (1 + words) + 1 + words * (3 + 5 + 2 * words + 1),
+            ),
+            ("['a', 'b'].all(g, g in transit)", 1 + 3 + 1 + 2 * (2 + 5 + 2 * words + 1)),
+        ] {
+            match Condition::read(source) {
+                Ok(condition) => assert_eq!(condition.steps(), steps, "{source}"),
+                Err(fault) => panic!("{source}: {}", fault.message),
+            }
+        }
+    }
+
+    #[test]
+    fn a_choice_between_lists_is_as_long_as_the_longer_of_them() {
+        let (short, long) = ("['a']", "transit");
+        for (yes, no) in [(short, long), (long, short)] {
+            let source = format!("(end_user_registered ? {yes} : {no}).all(g, g == 'a')");
+            assert!(Condition::read(&source).unwrap().steps() > 9 * MAX_WORDS as u64, "{source}");
         }
     }
 

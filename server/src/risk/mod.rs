@@ -17,6 +17,8 @@ pub mod sample;
 mod signals;
 mod store;
 
+use std::collections::HashMap;
+
 use endcheck_protocol::digest::Sha256;
 use serde::Serialize;
 
@@ -28,8 +30,11 @@ pub use force::{
     shadow_run, state,
 };
 pub use http::{ApiDoc, routes};
-pub use rescoring::{begin_daily, go_on as rescore, newest as newest_rescoring};
-pub use signals::{NoteSignal, RED_FLAGS, Signal, SignalKind};
+pub use rescoring::{
+    begin_daily, by_hand as rescore_by_hand, failures as rescoring_failures, go_on as rescore,
+    newest as newest_rescoring, unfinished,
+};
+pub use signals::{Committed, NoteSignal, RED_FLAGS, Signal, SignalKind, verify as verify_signals};
 pub use store::{HeldPolicy, Rescoring};
 
 use policy::Policy;
@@ -75,12 +80,24 @@ pub fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Assessment> {
     serde_json::from_str(&row.document).map_err(|e| Error::Internal(e.into()))
 }
 
+/// Assessments by the SHA-256 of their documents; those that are not there are left out.
+///
+/// # Errors
+/// When the database fails.
+pub fn assessments(conn: &mut Conn, hashes: &[&Sha256]) -> Result<HashMap<Sha256, Assessment>> {
+    let rows = store::assessments_by_hash(conn, hashes)?.into_iter();
+    rows.map(|(hash, text)| Ok((hash, serde_json::from_str(&text).map_err(|e| Error::Internal(e.into()))?)))
+        .collect()
+}
+
 /// Why an assessment came to its points, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reason {
     pub rule: String,
     pub points: i64,
     pub sentence: String,
+    /// Whether the sentence may leave headquarters.
+    pub shown: bool,
     /// Facts that were not known, for which the rule was not evaluated.
     pub missing: Vec<String>,
 }
@@ -94,6 +111,7 @@ pub fn reasons(policy: &Policy, assessment: &Assessment) -> Vec<Reason> {
             rule: result.id.clone(),
             points: result.points,
             sentence: policy::fill(&rule.reason, &assessment.facts),
+            shown: rule.shown,
             missing: result.missing.clone(),
         })
     });
@@ -150,6 +168,17 @@ pub fn band_counts(conn: &mut Conn, policy: &Sha256) -> Result<Vec<(String, i64)
 /// 404 when there is none.
 pub fn held_policy(conn: &mut Conn, hash: &Sha256) -> Result<HeldPolicy> {
     store::held_policy(conn, hash)?.ok_or_else(|| Error::not_found("policy"))
+}
+
+/// The row of the policy in force.
+///
+/// # Errors
+/// 409 `no-policy` when there is none.
+pub fn active_held(conn: &mut Conn) -> Result<HeldPolicy> {
+    match store::active(conn)? {
+        Some(hash) => held_policy(conn, &hash),
+        None => Err(force::no_policy()),
+    }
 }
 
 /// The policy in force, if any.

@@ -1,6 +1,8 @@
 //! Signals: what is known of a shipment or a party besides its papers. Red flags, tips, and hits of list
 //! screening. A signal is never edited; it is taken back by another one.
 
+use endcheck_protocol::canonical;
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{PartyId, ShipmentId, SignalId, UserId};
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use super::store;
 use crate::accounts::{Actor, Permission};
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::log::{self, EntryKind};
 use crate::{parties, reason, shipments};
 
 /// What kind of signal it is.
@@ -88,13 +91,13 @@ pub fn note(conn: &mut Conn, actor: &Actor, command: NoteSignal, now: Timestamp)
     let known = match command.kind {
         SignalKind::RedFlag => RED_FLAGS.contains(&command.code.as_str()),
         SignalKind::Screening => ["clear", "hit"].contains(&command.code.as_str()),
-        SignalKind::Tip => !command.code.is_empty() && command.code.len() <= 64,
+        SignalKind::Tip => is_code(&command.code),
     };
     if !known {
         let codes = match command.kind {
             SignalKind::RedFlag => RED_FLAGS.join(", "),
             SignalKind::Screening => "clear, hit".to_owned(),
-            SignalKind::Tip => "how it came, in up to 64 characters".to_owned(),
+            SignalKind::Tip => "how it came, in up to 64 characters of one line".to_owned(),
         };
         return Err(Error::invalid_field("code", format!("is not known for this kind: {codes}")));
     }
@@ -115,6 +118,7 @@ pub fn note(conn: &mut Conn, actor: &Actor, command: NoteSignal, now: Timestamp)
             ));
         }
     }
+    log::lock(conn)?;
     let signal = Signal {
         id: SignalId::mint(),
         kind: command.kind,
@@ -127,6 +131,93 @@ pub fn note(conn: &mut Conn, actor: &Actor, command: NoteSignal, now: Timestamp)
         withdraws: command.withdraws,
         withdrawn: false,
     };
-    store::insert_signal(conn, &signal)?;
+    let bytes = canonical::write(&SignalDocument::of(&signal)).map_err(|e| Error::Internal(e.into()))?;
+    let logged = log::append(conn, EntryKind::RiskSignal, &Sha256::of(&bytes), now)?;
+    let document = String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))?;
+    store::insert_signal(conn, &signal, &document, logged.index)?;
     Ok(signal)
+}
+
+/// How a tip came: says something, in one short line.
+fn is_code(code: &str) -> bool {
+    !code.trim().is_empty() && code.chars().count() <= 64 && !code.chars().any(char::is_control)
+}
+
+/// A signal as the log commits to it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignalDocument {
+    author: UserId,
+    code: String,
+    id: SignalId,
+    kind: SignalKind,
+    note: String,
+    noted_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    party: Option<PartyId>,
+    schema: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shipment: Option<ShipmentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    withdraws: Option<SignalId>,
+}
+
+impl SignalDocument {
+    fn of(signal: &Signal) -> Self {
+        Self {
+            author: signal.author.clone(),
+            code: signal.code.clone(),
+            id: signal.id.clone(),
+            kind: signal.kind,
+            note: signal.note.clone(),
+            noted_at: signal.noted_at,
+            party: signal.party.clone(),
+            schema: "endcheck-risk-signal-1".to_owned(),
+            shipment: signal.shipment.clone(),
+            withdraws: signal.withdraws.clone(),
+        }
+    }
+}
+
+/// What a row is called, where the log holds it, and what it must commit to.
+pub type Committed = (String, i64, Option<Sha256>);
+
+/// Every signal against what the log commits to: what must be in the log, and what does not agree.
+///
+/// # Errors
+/// When the database fails.
+pub fn verify(conn: &mut Conn) -> Result<(Vec<Committed>, Vec<String>)> {
+    let (mut committed, mut faults) = (Vec::new(), Vec::new());
+    for (signal, document, log_index) in store::logged_signals(conn)? {
+        let what = format!("signal {}", signal.id);
+        let text = document.unwrap_or_default();
+        let read: Option<SignalDocument> = canonical::read(text.as_bytes()).ok();
+        if read.is_none_or(|document| document != SignalDocument::of(&signal)) {
+            faults.push(format!("{what} says other things than its document"));
+        }
+        // One that is nowhere in the log claims no entry of it.
+        committed.push((what, log_index.unwrap_or(-1), Some(Sha256::of(text.as_bytes()))));
+    }
+    Ok((committed, faults))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_tip_came_is_one_short_line() {
+        for (code, fits) in [
+            ("hotline", true),
+            ("Hinweisgeber über die Post", true),
+            (" ", false),
+            ("", false),
+            ("hot\u{7}line", false),
+            ("two\nlines", false),
+            (&"ä".repeat(64), true),
+            (&"a".repeat(65), false),
+        ] {
+            assert_eq!(is_code(code), fits, "{code:?}");
+        }
+    }
 }

@@ -8,8 +8,8 @@ use endcheck_protocol::time::Timestamp;
 use super::policy::Policy;
 use super::signals::{Signal, SignalKind};
 use crate::db::schema::{
-    assessments, current_assessments, policies, policy_activations, policy_approvals, policy_shadows,
-    rescorings, risk_signals, shipments,
+    assessments, current_assessments, party_history, policies, policy_activations, policy_approvals,
+    policy_shadows, rescoring_failures, rescorings, risk_signals, shipments,
 };
 use crate::db::{Both, CHUNK, Conn, MultiBackend, insert_rows};
 use crate::error::Result;
@@ -27,6 +27,14 @@ pub struct HeldPolicy {
     pub review_by: String,
     pub loaded_by: UserId,
     pub loaded_at: Timestamp,
+}
+
+impl HeldPolicy {
+    /// Whether it may no longer select on this day.
+    #[must_use]
+    pub fn is_expired(&self, on: chrono::NaiveDate) -> bool {
+        self.review_by.parse().map_or(true, |last: chrono::NaiveDate| on > last)
+    }
 }
 
 pub(super) fn insert_policy(
@@ -119,7 +127,16 @@ pub(super) fn insert_activation(
     Ok(())
 }
 
-/// Who approved a policy, with the reason, earliest first.
+/// The highest version of a policy id that ever came into force.
+pub(super) fn highest_activated(conn: &mut Conn, id: &str) -> Result<Option<i64>> {
+    Ok(policy_activations::table
+        .inner_join(policies::table.on(policies::hash.eq(policy_activations::policy_hash)))
+        .filter(policies::id.eq(id))
+        .select(diesel::dsl::max(policies::version))
+        .first(conn)?)
+}
+
+/// Who approved a policy after whichever shadow run, with the reason, earliest first.
 pub(super) fn approvals(conn: &mut Conn, hash: &Sha256) -> Result<Vec<(UserId, String, Timestamp)>> {
     Ok(policy_approvals::table
         .filter(policy_approvals::policy_hash.eq(hash))
@@ -128,9 +145,19 @@ pub(super) fn approvals(conn: &mut Conn, hash: &Sha256) -> Result<Vec<(UserId, S
         .load(conn)?)
 }
 
+/// Who approved a policy as that shadow run shows it, with the reason, earliest first.
+pub(super) fn approvals_of(conn: &mut Conn, shadow: &str) -> Result<Vec<(UserId, String, Timestamp)>> {
+    Ok(policy_approvals::table
+        .filter(policy_approvals::shadow_id.eq(shadow))
+        .order(policy_approvals::approved_at)
+        .select((policy_approvals::user_id, policy_approvals::reason, policy_approvals::approved_at))
+        .load(conn)?)
+}
+
 pub(super) fn insert_approval(
     conn: &mut Conn,
     hash: &Sha256,
+    shadow: &str,
     user: &UserId,
     reason: &str,
     now: Timestamp,
@@ -139,11 +166,12 @@ pub(super) fn insert_approval(
         diesel::insert_into(policy_approvals::table)
             .values((
                 policy_approvals::policy_hash.eq(hash),
+                policy_approvals::shadow_id.eq(shadow),
                 policy_approvals::user_id.eq(user),
                 policy_approvals::reason.eq(reason),
                 policy_approvals::approved_at.eq(now),
             ))
-            .on_conflict((policy_approvals::policy_hash, policy_approvals::user_id))
+            .on_conflict((policy_approvals::shadow_id, policy_approvals::user_id))
             .do_nothing(),
     )
     .execute(conn)?;
@@ -169,17 +197,27 @@ pub(super) fn insert_shadow(
     Ok(())
 }
 
-/// The newest shadow run of a policy: the policy that it was compared with, and its report.
-pub(super) fn shadow(conn: &mut Conn, hash: &Sha256) -> Result<Option<(Option<Sha256>, String)>> {
+/// A shadow run.
+#[derive(Queryable)]
+pub(super) struct ShadowRow {
+    pub id: String,
+    /// The policy that it was compared with.
+    pub against: Option<Sha256>,
+    /// JSON.
+    pub report: String,
+}
+
+/// The newest shadow run of a policy.
+pub(super) fn shadow(conn: &mut Conn, hash: &Sha256) -> Result<Option<ShadowRow>> {
     Ok(policy_shadows::table
         .filter(policy_shadows::policy_hash.eq(hash))
         .order((policy_shadows::run_at.desc(), policy_shadows::id.desc()))
-        .select((policy_shadows::against_hash, policy_shadows::report))
+        .select((policy_shadows::id, policy_shadows::against_hash, policy_shadows::report))
         .first(conn)
         .optional()?)
 }
 
-pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal) -> Result<()> {
+pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal, document: &str, log_index: i64) -> Result<()> {
     diesel::insert_into(risk_signals::table)
         .values((
             risk_signals::id.eq(&signal.id),
@@ -191,6 +229,8 @@ pub(super) fn insert_signal(conn: &mut Conn, signal: &Signal) -> Result<()> {
             risk_signals::author_id.eq(&signal.author),
             risk_signals::noted_at.eq(signal.noted_at),
             risk_signals::withdraws.eq(&signal.withdraws),
+            risk_signals::document.eq(document),
+            risk_signals::log_index.eq(log_index),
         ))
         .execute(conn)?;
     Ok(())
@@ -240,6 +280,20 @@ fn told(rows: Vec<SignalRow>) -> Vec<Signal> {
     rows.into_iter().map(signal).collect()
 }
 
+/// A signal with the exact bytes that the log commits to, and where.
+pub(super) type LoggedSignal = (Signal, Option<String>, Option<i64>);
+
+/// Every signal with what the log commits to.
+pub(super) fn logged_signals(conn: &mut Conn) -> Result<Vec<LoggedSignal>> {
+    let rows: Vec<(SignalRow, Option<String>, Option<i64>)> = risk_signals::table
+        .order(risk_signals::id)
+        .select((SignalRow::as_select(), risk_signals::document, risk_signals::log_index))
+        .load(conn)?;
+    let alone = |(row, document, index)| Some((told(vec![row]).pop()?, document, index));
+    Ok(rows.into_iter().filter_map(alone).collect())
+}
+
+/// A signal by its id.
 pub(super) fn signal(conn: &mut Conn, id: &SignalId) -> Result<Option<Signal>> {
     let rows = risk_signals::table
         .filter(risk_signals::id.eq(id).or(risk_signals::withdraws.eq(id)))
@@ -328,6 +382,19 @@ pub(super) fn keep_assessments(conn: &mut Conn, rows: Vec<AssessmentRow>) -> Res
     Ok(fresh_count)
 }
 
+/// The documents of assessments.
+pub(super) fn assessments_by_hash(conn: &mut Conn, hashes: &[&Sha256]) -> Result<Vec<(Sha256, String)>> {
+    let mut found = Vec::with_capacity(hashes.len());
+    for some in hashes.chunks(CHUNK) {
+        let rows: Vec<(Sha256, String)> = assessments::table
+            .filter(assessments::hash.eq_any(some.iter().copied()))
+            .select((assessments::hash, assessments::document))
+            .load(conn)?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
 pub(super) fn assessment(conn: &mut Conn, hash: &Sha256) -> Result<Option<AssessmentRow>> {
     Ok(assessments::table.find(hash).select(AssessmentRow::as_select()).first(conn).optional()?)
 }
@@ -392,6 +459,11 @@ pub struct Rescoring {
     /// Shipments when it began.
     pub total: i64,
     pub finished_at: Option<Timestamp>,
+    /// Signals and outcomes of visits that were on record when it began.
+    #[serde(skip)]
+    pub inputs: i64,
+    /// Shipments that could not be assessed.
+    pub failed: i64,
 }
 
 pub(super) fn newest_rescoring(conn: &mut Conn) -> Result<Option<Rescoring>> {
@@ -402,8 +474,16 @@ pub(super) fn newest_rescoring(conn: &mut Conn) -> Result<Option<Rescoring>> {
         .optional()?)
 }
 
+/// How many signals and outcomes of visits are on record. Neither is ever removed.
+pub(super) fn inputs(conn: &mut Conn) -> Result<i64> {
+    let signals: i64 = risk_signals::table.count().get_result(conn)?;
+    let outcomes: i64 = party_history::table.count().get_result(conn)?;
+    Ok(signals + outcomes)
+}
+
 pub(super) fn begin_rescoring(conn: &mut Conn, policy: &Sha256, cause: &str, now: Timestamp) -> Result<()> {
     let total: i64 = shipments::table.count().get_result(conn)?;
+    let inputs = inputs(conn)?;
     diesel::insert_into(rescorings::table)
         .values((
             rescorings::id.eq(uuid::Uuid::now_v7().to_string()),
@@ -414,6 +494,8 @@ pub(super) fn begin_rescoring(conn: &mut Conn, policy: &Sha256, cause: &str, now
             rescorings::done.eq(0),
             rescorings::changed.eq(0),
             rescorings::total.eq(total),
+            rescorings::inputs.eq(inputs),
+            rescorings::failed.eq(0),
         ))
         .execute(conn)?;
     Ok(())
@@ -438,6 +520,56 @@ pub(super) fn advance_rescoring(
         ))
         .execute(conn)?;
     Ok(moved == 1)
+}
+
+/// Shipments that no assessment by the policy is the newest of, but those that a walk could not assess.
+pub(super) fn unassessed(conn: &mut Conn, policy: &Sha256, walk: &str) -> Result<i64> {
+    let assessed = current_assessments::table
+        .filter(current_assessments::shipment_id.eq(shipments::id))
+        .filter(current_assessments::policy_hash.eq(policy));
+    let failed = rescoring_failures::table
+        .filter(rescoring_failures::shipment_id.eq(shipments::id))
+        .filter(rescoring_failures::rescoring_id.eq(walk));
+    Ok(shipments::table
+        .filter(diesel::dsl::not(diesel::dsl::exists(assessed)))
+        .filter(diesel::dsl::not(diesel::dsl::exists(failed)))
+        .count()
+        .get_result(conn)?)
+}
+
+/// Notes shipments that a walk could not assess. What was made of them before does not hold any more.
+pub(super) fn keep_failures(conn: &mut Conn, id: &str, failures: &[(ShipmentId, String)]) -> Result<()> {
+    let rows: Vec<_> = failures
+        .iter()
+        .map(|(shipment, error)| {
+            (
+                rescoring_failures::rescoring_id.eq(id),
+                rescoring_failures::shipment_id.eq(shipment),
+                rescoring_failures::error.eq(error),
+            )
+        })
+        .collect();
+    insert_rows!(conn, rescoring_failures::table, &rows);
+    for some in failures.chunks(CHUNK) {
+        let shipments = some.iter().map(|(shipment, _)| shipment);
+        diesel::delete(current_assessments::table.filter(current_assessments::shipment_id.eq_any(shipments)))
+            .execute(conn)?;
+    }
+    diesel::update(rescorings::table.find(id))
+        .set(rescorings::failed.eq(rescorings::failed + i64::try_from(failures.len()).unwrap_or(i64::MAX)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The first shipments that a walk could not assess, by their keys, with the reason.
+pub(super) fn failures(conn: &mut Conn, id: &str, limit: i64) -> Result<Vec<(String, String)>> {
+    Ok(rescoring_failures::table
+        .inner_join(shipments::table.on(shipments::id.eq(rescoring_failures::shipment_id)))
+        .filter(rescoring_failures::rescoring_id.eq(id))
+        .order(rescoring_failures::shipment_id)
+        .limit(limit)
+        .select((shipments::key, rescoring_failures::error))
+        .load(conn)?)
 }
 
 pub(super) fn count_changed(conn: &mut Conn, id: &str, changed: i64) -> Result<()> {

@@ -2,11 +2,12 @@
 //! (RFC 8785) as it is written.
 
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::ids::{SelectionId, UserId};
+use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Override, OverrideAct};
 use crate::risk::draw::{Chosen, Stratum};
 
 pub const SEED_SCHEMA: &str = "endcheck/seed/1";
@@ -37,6 +38,10 @@ pub struct SelectionDocument {
     pub drawn_at: Timestamp,
     pub drawn_by: UserId,
     pub id: SelectionId,
+    /// Shipments that would have been in the pool but for a check that a person opened by hand and that is still
+    /// under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_out: Vec<KeptOut>,
     #[schema(value_type = String)]
     pub policy: Sha256,
     /// SHA-256 of the pool: a line for each shipment, sorted by its key, with its assessment, band and points,
@@ -51,6 +56,18 @@ pub struct SelectionDocument {
     /// Where the log commits to the seed.
     pub seed_index: u64,
     pub strata: Vec<Stratum>,
+}
+
+/// A check opened by hand that kept a shipment out of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeptOut {
+    pub check: CheckId,
+    pub opened_at: Timestamp,
+    pub opened_by: UserId,
+    pub reason: String,
+    /// The shipment's key.
+    pub shipment: String,
 }
 
 /// A shipment chosen, and which of its items are to be seen.
@@ -74,4 +91,35 @@ pub struct ItemSample {
     pub left_out: Vec<String>,
     /// Items of the shipment.
     pub population: u64,
+}
+
+pub(super) const OVERRIDE_SCHEMA: &str = "endcheck-selection-override-1";
+
+/// A departure as the log commits to it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverrideDocument {
+    pub act: OverrideAct,
+    pub author: UserId,
+    pub id: String,
+    pub noted_at: Timestamp,
+    pub reason: String,
+    pub schema: String,
+    pub selection: SelectionId,
+    pub shipment: ShipmentId,
+}
+
+impl OverrideDocument {
+    pub fn of(id: &str, selection: &SelectionId, shipment: &ShipmentId, made: &Override) -> Self {
+        Self {
+            act: made.act,
+            author: made.author.clone(),
+            id: id.to_owned(),
+            noted_at: made.noted_at,
+            reason: made.reason.clone(),
+            schema: OVERRIDE_SCHEMA.to_owned(),
+            selection: selection.clone(),
+            shipment: shipment.clone(),
+        }
+    }
 }

@@ -40,20 +40,26 @@ pub fn export(app: &App, folder: &Path, runtime: &Handle) -> anyhow::Result<Stri
         write(&format!("policies/{hash}.toml"), document)?;
     }
     let assessments = write_assessments(&mut conn, &folder.join("assessments.ndjson"))?;
-    let draws = super::list(&mut conn).map_err(Error::told)?;
-    for draw in &draws {
-        for (name, bytes) in files(&mut conn, app, draw, runtime)? {
-            write(&format!("draws/{}.{name}", draw.id), &bytes)?;
+    let (mut draws, mut before) = (0_u64, None);
+    loop {
+        let page = super::list(&mut conn, before.as_ref(), 200).map_err(Error::told)?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id.clone());
+        for one in &page {
+            draws += 1;
+            let draw = super::get(&mut conn, &one.id).map_err(Error::told)?;
+            for (name, bytes) in files(&mut conn, app, &draw, runtime)? {
+                write(&format!("draws/{}.{name}", draw.id), &bytes)?;
+            }
         }
     }
     let checkpoint = log::checkpoint(&mut conn, &app.keys.log).map_err(Error::told)?;
     write("checkpoint", checkpoint.as_bytes())?;
     write("policy", log::policy_text(app).as_bytes())?;
     Ok(format!(
-        "{} written: {} policies, {assessments} assessments, {} draws",
+        "{} written: {} policies, {assessments} assessments, {draws} draws",
         folder.display(),
-        policies.len(),
-        draws.len()
+        policies.len()
     ))
 }
 

@@ -7,9 +7,11 @@ mod http;
 mod page;
 mod store;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, ItemId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
@@ -19,16 +21,19 @@ use utoipa::ToSchema;
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::checks::{self, Check, CheckKind, Origin, Trigger};
-use crate::db::Conn;
+use crate::db::{CHUNK, Conn};
 use crate::error::{Error, Result};
 use crate::log::{self, EntryKind};
 use crate::reason;
 use crate::risk::draw::{self, Candidate, Chosen, Drawn, Seed, Way};
 use crate::risk::policy::Policy;
-use crate::risk::{self, sample};
-use crate::shipments;
+use crate::risk::{self, HeldPolicy, sample};
+use crate::shipments::{self, Shipment};
 
-pub use document::{ItemSample, SEED_SCHEMA, SELECTION_SCHEMA, SeedDocument, Selected, SelectionDocument};
+use document::OverrideDocument;
+pub use document::{
+    ItemSample, KeptOut, SEED_SCHEMA, SELECTION_SCHEMA, SeedDocument, Selected, SelectionDocument,
+};
 pub use export::export;
 pub use http::{ApiDoc, routes};
 
@@ -89,6 +94,26 @@ pub struct Override {
     pub noted_at: Timestamp,
 }
 
+/// A draw as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SelectionSummary {
+    pub id: SelectionId,
+    pub note: String,
+    pub capacity: i64,
+    #[schema(value_type = String)]
+    pub policy: Sha256,
+    pub committed_by: UserId,
+    pub committed_at: Timestamp,
+    /// Where the log commits to the seed.
+    pub seed_index: i64,
+    /// Once it is made, as are the next two.
+    pub drawn_at: Option<Timestamp>,
+    pub pool_size: Option<i64>,
+    pub chosen: Option<i64>,
+    /// Departures.
+    pub overrides: i64,
+}
+
 /// A departure to be made.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +121,9 @@ pub struct OverrideSelection {
     pub shipment: ShipmentId,
     pub act: OverrideAct,
     pub reason: String,
+    /// Adds a shipment although it has not arrived or has a check under way.
+    #[serde(default)]
+    pub even_so: bool,
 }
 
 /// Commits to a draw: makes its seed, and logs what it will be made with.
@@ -105,7 +133,7 @@ pub struct OverrideSelection {
 pub fn commit(conn: &mut Conn, actor: &Actor, command: CommitSelection, now: Timestamp) -> Result<Selection> {
     actor.require(Permission::ScheduleVisits)?;
     log::lock(conn)?;
-    let policy = selecting_policy(conn, now)?;
+    let policy = selecting_policy(conn, now)?.hash;
     if !(1..=MAX_CAPACITY).contains(&command.capacity) {
         return Err(Error::invalid_field("capacity", format!("is from 1 to {MAX_CAPACITY}")));
     }
@@ -119,7 +147,7 @@ pub fn commit(conn: &mut Conn, actor: &Actor, command: CommitSelection, now: Tim
         committed_at: now,
         committed_by: actor.user.clone(),
         id: id.clone(),
-        policy: policy.hash.clone(),
+        policy: policy.clone(),
         schema: SEED_SCHEMA.to_owned(),
         seed_sha256: seed.commitment(),
     };
@@ -129,7 +157,7 @@ pub fn commit(conn: &mut Conn, actor: &Actor, command: CommitSelection, now: Tim
         conn,
         &store::SelectionRow {
             id: id.clone(),
-            policy_hash: policy.hash,
+            policy_hash: policy,
             capacity: i64::try_from(command.capacity).unwrap_or(i64::MAX),
             note,
             seed: seed.to_hex(),
@@ -151,12 +179,63 @@ pub fn get(conn: &mut Conn, id: &SelectionId) -> Result<Selection> {
     told(conn, row)
 }
 
-/// All draws, newest first.
+/// Draws committed to before one, newest first.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list(conn: &mut Conn) -> Result<Vec<Selection>> {
-    store::list(conn)?.into_iter().map(|row| told(conn, row)).collect()
+pub fn list(conn: &mut Conn, before: Option<&SelectionId>, limit: i64) -> Result<Vec<SelectionSummary>> {
+    store::list(conn, before, limit)
+}
+
+/// The pools of draws among the kept files, by name, after one.
+///
+/// # Errors
+/// When the database fails.
+pub fn pools(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<Sha256>> {
+    store::pools(conn, after, limit)
+}
+
+/// How many pools are kept.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_pools(conn: &mut Conn) -> Result<i64> {
+    store::count_pools(conn)
+}
+
+/// Keeps a check from being dropped until the commit, for whoever plans a visit for it.
+///
+/// # Errors
+/// 404 when there is none; 409 `check-dropped` when somebody departed from its draw.
+pub fn hold(conn: &mut Conn, check: &CheckId) -> Result<Check> {
+    let check = checks::lock(conn, check)?;
+    if store::is_dropped(conn, &check.id)? {
+        return Err(Error::conflict(
+            "check-dropped",
+            "This check was dropped when somebody departed from its draw: no visit is planned for it. Open another check \
+             where one is needed.",
+        ));
+    }
+    Ok(check)
+}
+
+/// Every departure against what the log commits to: what must be in the log, and what does not agree.
+///
+/// # Errors
+/// When the database fails.
+pub fn verify_overrides(conn: &mut Conn) -> Result<(Vec<risk::Committed>, Vec<String>)> {
+    let (mut committed, mut faults) = (Vec::new(), Vec::new());
+    for (says, document, log_index) in store::logged_overrides(conn)? {
+        let what = format!("departure {} from draw {}", says.id, says.selection);
+        let text = document.unwrap_or_default();
+        let read: Option<OverrideDocument> = canonical::read(text.as_bytes()).ok();
+        if read.is_none_or(|document| document != says) {
+            faults.push(format!("{what} says other things than its document"));
+        }
+        // One that is nowhere in the log claims no entry of it.
+        committed.push((what, log_index.unwrap_or(-1), Some(Sha256::of(text.as_bytes()))));
+    }
+    Ok((committed, faults))
 }
 
 fn told(conn: &mut Conn, row: store::SelectionRow) -> Result<Selection> {
@@ -177,8 +256,22 @@ fn told(conn: &mut Conn, row: store::SelectionRow) -> Result<Selection> {
 ///
 /// # Errors
 /// When the database fails.
-pub fn opened(conn: &mut Conn, id: &SelectionId) -> Result<std::collections::HashMap<String, CheckId>> {
+pub fn opened(conn: &mut Conn, id: &SelectionId) -> Result<HashMap<String, CheckId>> {
     store::opened(conn, id)
+}
+
+/// How many of each band a draw chose at random, and from how many; nothing where it is not made.
+///
+/// # Errors
+/// When the database fails.
+pub fn strata(conn: &mut Conn, id: &SelectionId) -> Result<Vec<draw::Stratum>> {
+    #[derive(Deserialize)]
+    struct Document {
+        strata: Vec<draw::Stratum>,
+    }
+    let Some((text, _)) = store::drawn(conn, id)? else { return Ok(Vec::new()) };
+    let read: Document = serde_json::from_str(&text).map_err(|e| Error::Internal(e.into()))?;
+    Ok(read.strata)
 }
 
 /// Whether a kept file is the pool of a draw.
@@ -189,8 +282,9 @@ pub fn is_pool(conn: &mut Conn, sha256: &Sha256) -> Result<bool> {
     store::is_pool(conn, sha256)
 }
 
-fn selecting_policy(conn: &mut Conn, now: Timestamp) -> Result<Policy> {
-    let policy = risk::in_force(conn)?;
+/// The policy in force, if it may select today.
+fn selecting_policy(conn: &mut Conn, now: Timestamp) -> Result<HeldPolicy> {
+    let policy = risk::active_held(conn)?;
     if policy.is_expired(now.day()) {
         return Err(Error::conflict(
             "policy-expired",
@@ -201,6 +295,13 @@ fn selecting_policy(conn: &mut Conn, now: Timestamp) -> Result<Policy> {
         ));
     }
     Ok(policy)
+}
+
+fn policy_changed() -> Error {
+    Error::conflict(
+        "policy-changed",
+        "Another policy came into force since this draw was committed to: commit to a new one.",
+    )
 }
 
 /// Makes a draw that was committed to, and opens its checks. One that is made answers as the first time.
@@ -239,6 +340,16 @@ struct Prepared {
     seed: Seed,
     pool: Vec<(ShipmentId, Candidate)>,
     drawn: Drawn,
+    selected: Vec<Selected>,
+    checks: Vec<Opening>,
+}
+
+/// A check that a draw opens.
+struct Opening {
+    check: Check,
+    assessment: Sha256,
+    /// JSON list of the ids of the items to be seen; all of them when absent.
+    item_sample: Option<String>,
 }
 
 /// Works a draw out; `None` when it is made already.
@@ -247,19 +358,17 @@ fn prepare(conn: &mut Conn, id: &SelectionId, now: Timestamp) -> Result<Option<P
     if store::drawn(conn, id)?.is_some() {
         return Ok(None);
     }
-    let policy = selecting_policy(conn, now)?;
-    if policy.hash != row.policy_hash {
-        return Err(Error::conflict(
-            "policy-changed",
-            "Another policy came into force since this draw was committed to: commit to a new one.",
-        ));
+    let held = selecting_policy(conn, now)?;
+    if held.hash != row.policy_hash {
+        return Err(policy_changed());
     }
-    let missing = store::unassessed(conn, &policy.hash)?;
-    if missing > 0 {
+    let policy = risk::held(conn, &held.hash)?;
+    if let Some(why) = risk::unfinished(conn, &policy.hash)? {
         return Err(Error::conflict(
             "assessments-unfinished",
             format!(
-                "{missing} shipments are not assessed by the policy in force yet: wait until re-scoring is done."
+                "A draw is made of what is known, and {why}. Have every shipment assessed anew (POST /api/v1/rescorings, \
+                 or the button on /risk), wait until that is done, and draw again."
             ),
         ));
     }
@@ -268,7 +377,37 @@ fn prepare(conn: &mut Conn, id: &SelectionId, now: Timestamp) -> Result<Option<P
     let candidates: Vec<Candidate> = pool.iter().map(|(_, candidate)| candidate.clone()).collect();
     let capacity = u64::try_from(row.capacity).unwrap_or(0);
     let drawn = draw::draw(&candidates, capacity, policy.selection.random_percent, &seed);
-    Ok(Some(Prepared { row, policy, seed, pool, drawn }))
+    let mut prepared = Prepared { row, policy, seed, pool, drawn, selected: Vec::new(), checks: Vec::new() };
+    (prepared.selected, prepared.checks) = openings(conn, &prepared, now)?;
+    Ok(Some(prepared))
+}
+
+/// The samples and the checks of those that were chosen.
+fn openings(conn: &mut Conn, prepared: &Prepared, now: Timestamp) -> Result<(Vec<Selected>, Vec<Opening>)> {
+    let ids: HashMap<&str, &ShipmentId> =
+        prepared.pool.iter().map(|(id, candidate)| (candidate.shipment.as_str(), id)).collect();
+    let chosen: Vec<(&Chosen, &ShipmentId)> = prepared
+        .drawn
+        .chosen
+        .iter()
+        .filter_map(|one| Some((one, *ids.get(one.shipment.as_str())?)))
+        .collect();
+    let shipments: Vec<&ShipmentId> = chosen.iter().map(|(_, shipment)| *shipment).collect();
+    let mut items = store::items(conn, &shipments)?;
+    let (mut selected, mut checks) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
+    for some in chosen.chunks(CHUNK) {
+        let hashes: Vec<&Sha256> = some.iter().map(|(one, _)| &one.assessment).collect();
+        let assessments = risk::assessments(conn, &hashes)?;
+        for (one, shipment) in some {
+            let items = items.remove(*shipment).unwrap_or_default();
+            let sample = sample_of(&prepared.policy, &prepared.seed, one, &items);
+            let assessment =
+                assessments.get(&one.assessment).ok_or_else(|| Error::not_found("assessment"))?;
+            checks.push(opening(prepared, one, shipment, &sample, &items, assessment, now)?);
+            selected.push(Selected { chosen: (*one).clone(), sample });
+        }
+    }
+    Ok((selected, checks))
 }
 
 fn make(
@@ -284,31 +423,34 @@ fn make(
         return Ok(());
     }
     // Nothing may have come between what was worked out and what is kept.
-    if store::pool(conn, &prepared.policy.hash, &now.day().to_string())? != prepared.pool {
+    if selecting_policy(conn, now)?.hash != prepared.policy.hash {
+        return Err(policy_changed());
+    }
+    let today = now.day().to_string();
+    if store::pool(conn, &prepared.policy.hash, &today)? != prepared.pool {
         return Err(Error::conflict("pool-changed", "The pool changed while it was drawn from: draw again."));
     }
-    let ids: std::collections::HashMap<&str, &ShipmentId> =
-        prepared.pool.iter().map(|(id, candidate)| (candidate.shipment.as_str(), id)).collect();
-    let mut chosen = Vec::with_capacity(prepared.drawn.chosen.len());
-    for one in &prepared.drawn.chosen {
-        let Some(shipment) = ids.get(one.shipment.as_str()) else { continue };
-        chosen.push((one, *shipment));
-    }
-    let shipments: Vec<&ShipmentId> = chosen.iter().map(|(_, shipment)| *shipment).collect();
-    let mut items = store::items(conn, &shipments)?;
-    let mut selected = Vec::with_capacity(chosen.len());
-    for (one, shipment) in chosen {
-        let items = items.remove(shipment).unwrap_or_default();
-        let sample = sample_of(&prepared.policy, &prepared.seed, one, &items);
-        open(conn, prepared, one, shipment, &sample, &items, now)?;
-        selected.push(Selected { chosen: one.clone(), sample });
-    }
+    let checks: Vec<(Check, Origin<'_>)> = prepared
+        .checks
+        .iter()
+        .map(|one| {
+            let origin = Origin {
+                key: Some(format!("selection:{id}:{}", one.check.shipment)),
+                selection: Some(id),
+                assessment: Some(&one.assessment),
+                item_sample: one.item_sample.clone(),
+            };
+            (one.check.clone(), origin)
+        })
+        .collect();
+    checks::insert_new(conn, &checks)?;
     let document = SelectionDocument {
         capacity: u64::try_from(prepared.row.capacity).unwrap_or(0),
-        chosen: selected,
+        chosen: prepared.selected.clone(),
         drawn_at: now,
         drawn_by: actor.user.clone(),
         id: id.clone(),
+        kept_out: store::kept_out(conn, &prepared.policy.hash, &today)?,
         policy: prepared.policy.hash.clone(),
         pool_sha256,
         pool_size: prepared.pool.len() as u64,
@@ -320,7 +462,7 @@ fn make(
     };
     let text = written(&document)?;
     let logged = log::append(conn, EntryKind::Selection, &Sha256::of(text.as_bytes()), now)?;
-    store::insert_drawn(conn, id, &actor.user, &text, logged.index, now)
+    store::insert_drawn(conn, id, &actor.user, &document, &text, logged.index, now)
 }
 
 fn written(document: &impl Serialize) -> Result<String> {
@@ -337,42 +479,51 @@ fn sample_of(policy: &Policy, seed: &Seed, chosen: &Chosen, items: &[(ItemId, St
     let keys: Vec<String> = items.iter().map(|(_, key)| key.clone()).collect();
     let to_see = sample::sample(seed, &chosen.shipment, &keys, size);
     let items: Vec<String> = to_see.into_iter().map(str::to_owned).collect();
-    let left_out = keys.into_iter().filter(|key| !items.contains(key)).collect();
+    let seen: HashSet<&str> = items.iter().map(String::as_str).collect();
+    let left_out = keys.into_iter().filter(|key| !seen.contains(key.as_str())).collect();
     ItemSample { confidence_percent, defects, items, left_out, population }
 }
 
-fn open(
-    conn: &mut Conn,
+fn opening(
     prepared: &Prepared,
     chosen: &Chosen,
     shipment: &ShipmentId,
     sample: &ItemSample,
     items: &[(ItemId, String)],
+    assessment: &risk::assess::Assessment,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Opening> {
     let days = i64::from(prepared.policy.due_days.of(chosen.band));
-    let assessment = risk::assessment(conn, &chosen.assessment)?;
     let check = Check {
         id: CheckId::mint(),
         shipment: shipment.clone(),
         kind: CheckKind::PostShipment,
         trigger: if chosen.way == Way::Random { Trigger::Random } else { Trigger::Risk },
-        reason: sentence(prepared, chosen, &assessment, now),
+        reason: sentence(prepared, chosen, assessment, now),
         due_at: now.plus(TimeDelta::days(days)),
         opened_by: None,
         opened_at: now,
     };
+    let keys: HashSet<&str> = sample.items.iter().map(String::as_str).collect();
     let to_see: Vec<&ItemId> =
-        items.iter().filter(|(_, key)| sample.items.contains(key)).map(|(id, _)| id).collect();
+        items.iter().filter(|(_, key)| keys.contains(key.as_str())).map(|(id, _)| id).collect();
     let all = to_see.len() == items.len();
-    let origin = Origin {
-        key: Some(format!("selection:{}:{shipment}", prepared.row.id)),
-        selection: Some(&prepared.row.id),
-        assessment: Some(&chosen.assessment),
-        item_sample: if all { None } else { Some(written(&to_see)?) },
-    };
-    checks::insert(conn, &check, &origin)?;
-    Ok(())
+    let item_sample = if all { None } else { Some(written(&to_see)?) };
+    Ok(Opening { check, assessment: chosen.assessment.clone(), item_sample })
+}
+
+/// What counted most, in the sentences that may leave headquarters.
+fn told_reasons(reasons: Vec<risk::Reason>) -> String {
+    let held = reasons.iter().any(|reason| !reason.shown);
+    let shown = reasons.into_iter().filter(|reason| reason.shown).take(3).map(|reason| reason.sentence);
+    let mut told: Vec<String> = shown.collect();
+    match (told.is_empty(), held) {
+        (true, true) => told.push("The reasons are held at headquarters.".to_owned()),
+        (false, true) => told.push("Further reasons are held at headquarters.".to_owned()),
+        (true, false) => told.push("Nothing in particular counted.".to_owned()),
+        (false, false) => {}
+    }
+    told.join(" ")
 }
 
 /// Why this shipment, in words that whoever is checked could be shown.
@@ -382,11 +533,7 @@ fn sentence(
     assessment: &risk::assess::Assessment,
     now: Timestamp,
 ) -> String {
-    let counted = || {
-        let most = risk::reasons(&prepared.policy, assessment);
-        let most: Vec<String> = most.into_iter().take(3).map(|reason| reason.sentence).collect();
-        if most.is_empty() { "Nothing in particular counted.".to_owned() } else { most.join(" ") }
-    };
+    let counted = || told_reasons(risk::reasons(&prepared.policy, assessment));
     match chosen.way {
         Way::Random => {
             let stratum = prepared.drawn.strata.iter().find(|stratum| stratum.band == chosen.band);
@@ -418,7 +565,8 @@ fn sentence(
 ///
 /// # Errors
 /// 403; 404; 409 `not-drawn`, `overridden` for a shipment that was overridden in this draw before, `chosen-already`,
-/// `not-chosen`, `visit-planned`; 422 without a reason.
+/// `not-chosen`, `visit-planned`; `not-arrived` and `check-under-way` unless it is to be added even so; 422 without a
+/// reason.
 pub fn depart(
     conn: &mut Conn,
     actor: &Actor,
@@ -449,6 +597,9 @@ pub fn depart(
             return Err(Error::conflict("not-chosen", "The draw did not choose this shipment."));
         }
         (OverrideAct::Add, false) => {
+            if !command.even_so {
+                require_drawable(conn, &shipment, now)?;
+            }
             let policy = risk::held(conn, &drawn.policy)?;
             let check = Check {
                 id: CheckId::mint(),
@@ -469,13 +620,15 @@ pub fn depart(
             checks::insert(conn, &check, &origin)?;
         }
         (OverrideAct::Drop, true) => {
-            if let Some(check) = store::opened(conn, id)?.get(&shipment.key)
-                && store::has_visit(conn, check)?
-            {
-                return Err(Error::conflict(
-                    "visit-planned",
-                    "A visit is planned for it: cancel that first.",
-                ));
+            if let Some(check) = store::opened(conn, id)?.get(&shipment.key) {
+                // Whoever plans a visit for it meanwhile waits here, and is refused.
+                checks::lock(conn, check)?;
+                if store::has_visit(conn, check)? {
+                    return Err(Error::conflict(
+                        "visit-planned",
+                        "A visit is planned for it: cancel that first.",
+                    ));
+                }
             }
         }
     }
@@ -486,6 +639,58 @@ pub fn depart(
         author: actor.user.clone(),
         noted_at: now,
     };
-    store::insert_override(conn, id, &made, &command.shipment)?;
+    let number = uuid::Uuid::now_v7().to_string();
+    let document = OverrideDocument::of(&number, id, &command.shipment, &made);
+    let bytes = canonical::write(&document).map_err(|e| Error::Internal(e.into()))?;
+    let logged = log::append(conn, EntryKind::SelectionOverride, &Sha256::of(&bytes), now)?;
+    let text = String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))?;
+    store::insert_override(conn, &document, &text, logged.index)?;
     get(conn, id)
+}
+
+/// That a draw could have chosen it: it arrived, and no check but a routine one is under way.
+fn require_drawable(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Result<()> {
+    let today = now.day().to_string();
+    if shipment.arrived_on.as_ref().is_none_or(|day| *day > today) {
+        return Err(Error::conflict(
+            "not-arrived",
+            "The shipment has not arrived: no draw would choose it. Say \"even_so\": true to have it checked anyway.",
+        ));
+    }
+    if store::is_under_way(conn, &shipment.id)? {
+        return Err(Error::conflict(
+            "check-under-way",
+            "A check of this shipment is under way. Say \"even_so\": true to have another one beside it.",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_at_headquarters_is_not_told_but_that_there_is_something_is() {
+        let reason = |sentence: &str, shown: bool| risk::Reason {
+            rule: "r".to_owned(),
+            points: 1,
+            sentence: sentence.to_owned(),
+            shown,
+            missing: Vec::new(),
+        };
+        let held = || reason("Two tips were received.", false);
+        for (reasons, told) in [
+            (vec![], "Nothing in particular counted."),
+            (vec![held()], "The reasons are held at headquarters."),
+            (vec![reason("Tier 1.", true)], "Tier 1."),
+            (vec![held(), reason("Tier 1.", true)], "Tier 1. Further reasons are held at headquarters."),
+            (
+                ["A.", "B.", "C.", "D."].map(|one| reason(one, true)).into_iter().chain([held()]).collect(),
+                "A. B. C. Further reasons are held at headquarters.",
+            ),
+        ] {
+            assert_eq!(told_reasons(reasons), told);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use askama::Template;
 use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId};
 use serde::Deserialize;
 
-use super::{CommitSelection, Selected, Selection};
+use super::{CommitSelection, Selected, Selection, SelectionSummary};
 use crate::accounts::{self, PageSession, Permission};
 use crate::app::App;
 use crate::checks::{self, Check};
@@ -27,6 +27,7 @@ use crate::shipments::{self, Shipment};
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/risk").get(overview))
+        .service(resource("/risk/rescorings").post(rescore))
         .service(resource("/selections").post(commit))
         .service(resource("/selections/{id}").get(show))
         .service(resource("/selections/{id}/draw").post(draw))
@@ -52,10 +53,16 @@ struct RiskPage {
     bands: Vec<BandCount>,
     rescoring: Option<Rescoring>,
     policies: Vec<PolicyState>,
-    selections: Vec<Selection>,
+    /// Shipments that the newest walk could not assess, and why.
+    failures: Vec<(String, String)>,
+    selections: Vec<SelectionSummary>,
     may_draw: bool,
+    may_rescore: bool,
     refusal: Option<String>,
 }
+
+/// Draws on the page.
+const DRAWS_SHOWN: i64 = 50;
 
 async fn overview(app: Data<App>, session: PageSession) -> Result<HttpResponse> {
     session.actor.require(Permission::ReadVisits)?;
@@ -66,6 +73,7 @@ async fn risk_page(app: Data<App>, session: &PageSession, refusal: Option<String
     let today = app.clock.now().day();
     let shell = Shell::of(session, "Risk");
     let may_draw = session.actor.may(Permission::ScheduleVisits);
+    let may_rescore = session.actor.may(Permission::EditPolicy);
     let page = app
         .into_inner()
         .read(move |conn| {
@@ -74,15 +82,21 @@ async fn risk_page(app: Data<App>, session: &PageSession, refusal: Option<String
                 Some((_, policy)) => bands(policy, &risk::band_counts(conn, &policy.hash)?),
                 None => Vec::new(),
             };
+            let rescoring = risk::newest_rescoring(conn)?;
             Ok(RiskPage {
                 shell,
                 expired: active.as_ref().is_some_and(|(_, policy)| policy.is_expired(today)),
                 active,
                 bands,
-                rescoring: risk::newest_rescoring(conn)?,
+                failures: match &rescoring {
+                    Some(walk) if walk.failed > 0 => risk::rescoring_failures(conn, walk)?,
+                    _ => Vec::new(),
+                },
+                rescoring,
                 policies: risk::states(conn)?,
-                selections: super::list(conn)?,
+                selections: super::list(conn, None, DRAWS_SHOWN)?,
                 may_draw,
+                may_rescore,
                 refusal,
             })
         })
@@ -122,6 +136,7 @@ struct CommitForm {
 
 async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) -> Result<HttpResponse> {
     session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ScheduleVisits)?;
     let now = app.clock.now();
     let actor = session.actor.clone();
     let Ok(capacity) = form.capacity.trim().parse() else {
@@ -139,18 +154,33 @@ async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) ->
     }
 }
 
+/// A form that says nothing but that it is meant.
 #[derive(Deserialize)]
-struct DrawForm {
+struct PlainForm {
     csrf_token: String,
+}
+
+/// Begins to assess every shipment anew.
+async fn rescore(app: Data<App>, session: PageSession, form: Form<PlainForm>) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::EditPolicy)?;
+    let now = app.clock.now();
+    let shared = app.clone().into_inner();
+    match risk::rescore_by_hand(&shared, now).await {
+        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/risk")).finish()),
+        Err(error @ Error::Internal(_)) => Err(error),
+        Err(refusal) => risk_page(app, &session, Some(refusal.told().to_string())).await,
+    }
 }
 
 async fn draw(
     app: Data<App>,
     session: PageSession,
     id: Path<SelectionId>,
-    form: Form<DrawForm>,
+    form: Form<PlainForm>,
 ) -> Result<HttpResponse> {
     session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ScheduleVisits)?;
     let shared = app.clone().into_inner();
     match super::draw(&shared, &session.actor, &id).await {
         Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),
@@ -178,6 +208,8 @@ struct SelectionPage {
     counts: (usize, usize, usize),
     /// Those chosen each way, under a heading.
     groups: [(&'static str, Vec<ChosenView>); 3],
+    /// Who opened each check that kept a shipment out of the pool, in the draw's order.
+    openers: Vec<String>,
     refusal: Option<String>,
 }
 
@@ -211,7 +243,11 @@ async fn selection_page(
             }
             let counts = (mandatory.len(), random.len(), by_risk.len());
             let groups = [("Always checked", mandatory), ("By risk", by_risk), ("By chance", random)];
-            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, refusal })
+            let mut openers = Vec::new();
+            for one in selection.drawn.iter().flat_map(|drawn| &drawn.kept_out) {
+                openers.push(accounts::name_of(conn, &format!("user:{}", one.opened_by))?);
+            }
+            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, openers, refusal })
         })
         .await?;
     let mut response = pages::html(&page)?;

@@ -7,7 +7,8 @@ use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, ItemId, SelectionId, ShipmentId, UserId};
 use endcheck_protocol::time::Timestamp;
 
-use super::{Override, OverrideAct};
+use super::document::{KeptOut, OVERRIDE_SCHEMA, OverrideDocument, SelectionDocument};
+use super::{Override, OverrideAct, SelectionSummary};
 use crate::db::schema::{
     checks, current_assessments, determinations, selection_draws, selection_overrides, selections,
     shipment_items, shipments, visits,
@@ -40,9 +41,54 @@ pub(super) fn find(conn: &mut Conn, id: &SelectionId) -> Result<Option<Selection
     Ok(selections::table.find(id).select(SelectionRow::as_select()).first(conn).optional()?)
 }
 
-/// All draws, newest first.
-pub(super) fn list(conn: &mut Conn) -> Result<Vec<SelectionRow>> {
-    Ok(selections::table.order(selections::id.desc()).select(SelectionRow::as_select()).load(conn)?)
+/// Draws before an id, newest first, without their documents.
+pub(super) fn list(
+    conn: &mut Conn,
+    before: Option<&SelectionId>,
+    limit: i64,
+) -> Result<Vec<SelectionSummary>> {
+    type Row = (SelectionId, String, i64, Sha256, UserId, Timestamp, i64, Option<(Timestamp, i64, i64)>);
+    let mut query = selections::table
+        .left_join(selection_draws::table.on(selection_draws::selection_id.eq(selections::id)))
+        .order(selections::id.desc())
+        .limit(limit)
+        .select((
+            selections::id,
+            selections::note,
+            selections::capacity,
+            selections::policy_hash,
+            selections::committed_by,
+            selections::committed_at,
+            selections::log_index,
+            (selection_draws::drawn_at, selection_draws::pool_size, selection_draws::chosen).nullable(),
+        ))
+        .into_boxed();
+    if let Some(before) = before {
+        query = query.filter(selections::id.lt(before));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    let ids: Vec<&SelectionId> = rows.iter().map(|row| &row.0).collect();
+    let departures: Vec<(SelectionId, i64)> = selection_overrides::table
+        .filter(selection_overrides::selection_id.eq_any(ids))
+        .group_by(selection_overrides::selection_id)
+        .select((selection_overrides::selection_id, diesel::dsl::count_star()))
+        .load(conn)?;
+    let departures: HashMap<SelectionId, i64> = departures.into_iter().collect();
+    let told =
+        |(id, note, capacity, policy, committed_by, committed_at, seed_index, drawn): Row| SelectionSummary {
+            overrides: departures.get(&id).copied().unwrap_or(0),
+            drawn_at: drawn.map(|(at, ..)| at),
+            pool_size: drawn.map(|(_, size, _)| size),
+            chosen: drawn.map(|(.., chosen)| chosen),
+            id,
+            note,
+            capacity,
+            policy,
+            committed_by,
+            committed_at,
+            seed_index,
+        };
+    Ok(rows.into_iter().map(told).collect())
 }
 
 /// The document of a draw that was made, and where the log commits to it.
@@ -58,6 +104,7 @@ pub(super) fn insert_drawn(
     conn: &mut Conn,
     id: &SelectionId,
     by: &UserId,
+    drawn: &SelectionDocument,
     document: &str,
     log_index: i64,
     now: Timestamp,
@@ -69,31 +116,79 @@ pub(super) fn insert_drawn(
             selection_draws::drawn_at.eq(now),
             selection_draws::document.eq(document),
             selection_draws::log_index.eq(log_index),
+            selection_draws::pool_sha256.eq(&drawn.pool_sha256),
+            selection_draws::pool_size.eq(i64::try_from(drawn.pool_size).unwrap_or(i64::MAX)),
+            selection_draws::chosen.eq(i64::try_from(drawn.chosen.len()).unwrap_or(i64::MAX)),
         ))
         .execute(conn)?;
     Ok(())
 }
 
-/// Shipments that arrived, have no check under way and were assessed by the policy, sorted by key. A check is under
-/// way until one of its visits has a determination, or it was dropped. Routine checks do not count: every shipment
-/// has one.
+/// Checks that are under way: none of their visits has a determination, and they were not dropped. Routine checks do
+/// not count: every shipment has one.
+macro_rules! under_way {
+    () => {{
+        let determined = visits::table
+            .inner_join(determinations::table.on(determinations::visit_id.eq(visits::id)))
+            .filter(visits::check_id.eq(checks::id));
+        let dropped = selection_overrides::table
+            .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+            .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+            .filter(selection_overrides::act.eq(OverrideAct::Drop.as_str()));
+        checks::table
+            .filter(checks::kind.ne("routine"))
+            .filter(diesel::dsl::not(diesel::dsl::exists(determined)))
+            .filter(diesel::dsl::not(diesel::dsl::exists(dropped)))
+    }};
+}
+
+/// Whether a check of the shipment is under way.
+pub(super) fn is_under_way(conn: &mut Conn, shipment: &ShipmentId) -> Result<bool> {
+    let checks = under_way!().filter(checks::shipment_id.eq(shipment));
+    Ok(diesel::select(diesel::dsl::exists(checks)).get_result(conn)?)
+}
+
+/// Checks that a person opened by hand and that keep a shipment out of the pool, in the order of their ids.
+pub(super) fn kept_out(conn: &mut Conn, policy: &Sha256, arrived_by: &str) -> Result<Vec<KeptOut>> {
+    let assessed = current_assessments::table
+        .filter(current_assessments::shipment_id.eq(checks::shipment_id))
+        .filter(current_assessments::policy_hash.eq(policy));
+    let arrived = shipments::table
+        .filter(shipments::id.eq(checks::shipment_id))
+        .filter(shipments::arrived_on.le(arrived_by));
+    let key = shipments::table.filter(shipments::id.eq(checks::shipment_id)).select(shipments::key);
+    type Row = (CheckId, Timestamp, Option<UserId>, String, Option<String>);
+    let rows: Vec<Row> = under_way!()
+        .filter(checks::opened_by.is_not_null())
+        .filter(diesel::dsl::exists(assessed))
+        .filter(diesel::dsl::exists(arrived))
+        .order(checks::id)
+        .select((checks::id, checks::opened_at, checks::opened_by, checks::reason, key.single_value()))
+        .load(conn)?;
+    let told =
+        |(check, opened_at, opened_by, reason, shipment): (_, _, Option<UserId>, _, Option<String>)| {
+            Some(KeptOut { check, opened_at, opened_by: opened_by?, reason, shipment: shipment? })
+        };
+    Ok(rows.into_iter().filter_map(told).collect())
+}
+
+/// Whether a draw's check was dropped from it.
+pub(super) fn is_dropped(conn: &mut Conn, check: &CheckId) -> Result<bool> {
+    let dropped = selection_overrides::table
+        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
+        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
+        .filter(selection_overrides::act.eq(OverrideAct::Drop.as_str()));
+    let found = checks::table.filter(checks::id.eq(check)).filter(diesel::dsl::exists(dropped));
+    Ok(diesel::select(diesel::dsl::exists(found)).get_result(conn)?)
+}
+
+/// Shipments that arrived, have no check under way and were assessed by the policy, sorted by key.
 pub(super) fn pool(
     conn: &mut Conn,
     policy: &Sha256,
     arrived_by: &str,
 ) -> Result<Vec<(ShipmentId, Candidate)>> {
-    let determined = visits::table
-        .inner_join(determinations::table.on(determinations::visit_id.eq(visits::id)))
-        .filter(visits::check_id.eq(checks::id));
-    let dropped = selection_overrides::table
-        .filter(selection_overrides::selection_id.nullable().eq(checks::selection_id))
-        .filter(selection_overrides::shipment_id.eq(checks::shipment_id))
-        .filter(selection_overrides::act.eq(OverrideAct::Drop.as_str()));
-    let under_way = checks::table
-        .filter(checks::shipment_id.eq(shipments::id))
-        .filter(checks::kind.ne("routine"))
-        .filter(diesel::dsl::not(diesel::dsl::exists(determined)))
-        .filter(diesel::dsl::not(diesel::dsl::exists(dropped)));
+    let under_way = under_way!().filter(checks::shipment_id.eq(shipments::id));
     let rows: Vec<(ShipmentId, String, Sha256, String, i64)> = shipments::table
         .inner_join(current_assessments::table.on(current_assessments::shipment_id.eq(shipments::id)))
         .filter(current_assessments::policy_hash.eq(policy))
@@ -116,16 +211,6 @@ pub(super) fn pool(
     // Databases sort text each in its own way.
     pool.sort_by(|a, b| a.1.shipment.cmp(&b.1.shipment));
     Ok(pool)
-}
-
-/// Shipments that no assessment by the policy is the newest of.
-pub(super) fn unassessed(conn: &mut Conn, policy: &Sha256) -> Result<i64> {
-    let all: i64 = shipments::table.count().get_result(conn)?;
-    let assessed: i64 = current_assessments::table
-        .filter(current_assessments::policy_hash.eq(policy))
-        .count()
-        .get_result(conn)?;
-    Ok(all - assessed)
 }
 
 /// The items of shipments, each with its id and key, in their order.
@@ -159,22 +244,54 @@ pub(super) fn opened(conn: &mut Conn, id: &SelectionId) -> Result<HashMap<String
 
 pub(super) fn insert_override(
     conn: &mut Conn,
-    id: &SelectionId,
-    made: &Override,
-    shipment: &ShipmentId,
+    document: &OverrideDocument,
+    text: &str,
+    log_index: i64,
 ) -> Result<()> {
     diesel::insert_into(selection_overrides::table)
         .values((
-            selection_overrides::id.eq(uuid::Uuid::now_v7().to_string()),
-            selection_overrides::selection_id.eq(id),
-            selection_overrides::shipment_id.eq(shipment),
-            selection_overrides::act.eq(made.act.as_str()),
-            selection_overrides::reason.eq(&made.reason),
-            selection_overrides::author_id.eq(&made.author),
-            selection_overrides::noted_at.eq(made.noted_at),
+            selection_overrides::id.eq(&document.id),
+            selection_overrides::selection_id.eq(&document.selection),
+            selection_overrides::shipment_id.eq(&document.shipment),
+            selection_overrides::act.eq(document.act.as_str()),
+            selection_overrides::reason.eq(&document.reason),
+            selection_overrides::author_id.eq(&document.author),
+            selection_overrides::noted_at.eq(document.noted_at),
+            selection_overrides::document.eq(text),
+            selection_overrides::log_index.eq(log_index),
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// An override as its row says it, with the exact bytes that the log commits to, and where.
+pub(super) type LoggedOverride = (OverrideDocument, Option<String>, Option<i64>);
+
+/// Every override with what the log commits to.
+pub(super) fn logged_overrides(conn: &mut Conn) -> Result<Vec<LoggedOverride>> {
+    type Row =
+        (String, SelectionId, ShipmentId, String, String, UserId, Timestamp, Option<String>, Option<i64>);
+    let rows: Vec<Row> = selection_overrides::table
+        .order(selection_overrides::id)
+        .select((
+            selection_overrides::id,
+            selection_overrides::selection_id,
+            selection_overrides::shipment_id,
+            selection_overrides::act,
+            selection_overrides::reason,
+            selection_overrides::author_id,
+            selection_overrides::noted_at,
+            selection_overrides::document,
+            selection_overrides::log_index,
+        ))
+        .load(conn)?;
+    let told = |(id, selection, shipment, act, reason, author, noted_at, document, log_index): Row| {
+        let act = if act == "add" { OverrideAct::Add } else { OverrideAct::Drop };
+        let schema = OVERRIDE_SCHEMA.to_owned();
+        let says = OverrideDocument { act, author, id, noted_at, reason, schema, selection, shipment };
+        (says, document, log_index)
+    };
+    Ok(rows.into_iter().map(told).collect())
 }
 
 /// The overrides of a draw, in their order.
@@ -208,7 +325,23 @@ pub(super) fn has_visit(conn: &mut Conn, check: &CheckId) -> Result<bool> {
 }
 
 pub(super) fn is_pool(conn: &mut Conn, sha256: &Sha256) -> Result<bool> {
-    let named = format!("%\"pool_sha256\":\"{sha256}\"%");
-    let drawn = selection_draws::table.filter(selection_draws::document.like(named));
+    let drawn = selection_draws::table.filter(selection_draws::pool_sha256.eq(sha256));
     Ok(diesel::select(diesel::dsl::exists(drawn)).get_result(conn)?)
+}
+
+/// The pools of draws, by name, after one.
+pub(super) fn pools(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<Sha256>> {
+    Ok(selection_draws::table
+        .filter(selection_draws::pool_sha256.gt(after))
+        .select(selection_draws::pool_sha256)
+        .distinct()
+        .order(selection_draws::pool_sha256)
+        .limit(limit)
+        .load(conn)?)
+}
+
+pub(super) fn count_pools(conn: &mut Conn) -> Result<i64> {
+    Ok(selection_draws::table
+        .select(diesel::dsl::count(selection_draws::pool_sha256).aggregate_distinct())
+        .first(conn)?)
 }

@@ -6,7 +6,7 @@ use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::ItemId;
 
-use super::event::Event;
+use super::event::{Event, Happening};
 use super::follow::{self, ItemRecord};
 use super::report::{Document, SCHEMA};
 use super::state::state_of;
@@ -98,13 +98,19 @@ fn expected(conn: &mut Conn, row: &ItemRecord) -> Result<Option<Event>> {
     let Some((site, shipment)) = store::visit_of(conn, visit)? else { return Ok(None) };
     let declared = store::papers(conn, &[&event.item])?.pop();
     let is_of_it = declared.is_some_and(|declared| declared.papers.shipment == shipment);
-    Ok(is_of_it.then(|| at_site(event, site)))
+    Ok(is_of_it.then(|| at_site(event, site, None)))
 }
 
-/// Whether both say the same, but for the id and when it was taken in.
+/// Whether both say the same, but for the id, when it was taken in, and who was sent at that time: visits are given
+/// to others later.
 fn same(event: &Event, expected: &Event) -> bool {
-    let plain =
-        |event: &Event| Event { id: expected.id.clone(), recorded_at: expected.recorded_at, ..event.clone() };
+    let plain = |event: &Event| {
+        let mut plain = Event { id: expected.id.clone(), recorded_at: expected.recorded_at, ..event.clone() };
+        if let Happening::Sighting { unsent, .. } = &mut plain.what {
+            *unsent = None;
+        }
+        plain
+    };
     plain(event) == plain(expected) && event.recorded_at >= expected.recorded_at
 }
 

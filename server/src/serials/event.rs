@@ -39,6 +39,27 @@ impl LossKind {
     }
 }
 
+/// Why a record of an item is not one of somebody who was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsent {
+    /// The visit was never that person's.
+    NotAssigned,
+    /// The visit was cancelled when the record came in.
+    Cancelled,
+}
+
+impl Unsent {
+    /// Why that does not count as seen.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::NotAssigned => "whoever recorded it was not sent there",
+            Self::Cancelled => "the visit was cancelled",
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -56,6 +77,9 @@ pub enum Happening {
         serial_read: Option<String>,
         /// The site of the visit.
         site: Option<SiteId>,
+        /// Why whoever recorded it could not see it for the programme; absent where they were sent there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsent: Option<Unsent>,
     },
     /// Somebody reported that it is lost or no more.
     Loss {
@@ -69,6 +93,8 @@ pub enum Happening {
     },
     /// Somebody other than who reported a loss looked into it.
     LossReview { loss: SerialEventId, accepted: bool, reason: String },
+    /// Somebody other than who reported a find or a transfer looked into it.
+    Review { of: SerialEventId, accepted: bool, reason: String },
     /// It turned up again.
     Found { found_on: String, circumstances: String },
     /// It passed to another party or place.
@@ -98,6 +124,7 @@ impl Happening {
             Self::Sighting { .. } => "sighting",
             Self::Loss { .. } => "loss",
             Self::LossReview { .. } => "loss-review",
+            Self::Review { .. } => "review",
             Self::Found { .. } => "found",
             Self::Transfer { .. } => "transfer",
             Self::Withdrawn { .. } => "withdrawn",

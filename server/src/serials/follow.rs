@@ -51,7 +51,7 @@ pub struct Swept {
 /// # Errors
 /// When the database fails; the next sweep takes up what is left.
 pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<Swept> {
-    let followed = follow_programme(app, now).await?;
+    let followed = follow_programme(app, now).await? + follow_arrivals(app, now).await?;
     let records = follow_records(app, now).await?;
     let mut checks_opened = 0;
     if app.config.routine_days > 0 {
@@ -66,10 +66,11 @@ async fn follow_programme(app: &Arc<App>, now: Timestamp) -> Result<u64> {
     let programme = app
         .read(|conn| {
             let changes = store::counter(conn, "programme_changes")?;
-            Ok((changes != store::counter(conn, PROGRAMME)?).then_some(changes))
+            let followed = store::counter(conn, PROGRAMME)?;
+            Ok((changes != followed).then_some((followed, changes)))
         })
         .await?;
-    let Some(programme) = programme else { return Ok(0) };
+    let Some((was, programme)) = programme else { return Ok(0) };
     let mut followed = 0;
     let mut after: Option<ItemId> = None;
     loop {
@@ -81,7 +82,7 @@ async fn follow_programme(app: &Arc<App>, now: Timestamp) -> Result<u64> {
                 let items: Vec<&ItemId> = declared.iter().map(|one| &one.papers.item).collect();
                 let held = store::states(conn, &items)?;
                 let is_behind = |one: &&Declared| {
-                    held.get(&one.papers.item).is_none_or(|row| is_behind(row, one, &rules))
+                    held.get(&one.papers.item).is_none_or(|row| is_behind(row, one, &rules, now))
                 };
                 let behind: Vec<ItemId> =
                     declared.iter().filter(is_behind).map(|one| one.papers.item.clone()).collect();
@@ -100,18 +101,42 @@ async fn follow_programme(app: &Arc<App>, now: Timestamp) -> Result<u64> {
     }
     app.write(move |conn| {
         log::lock(conn)?;
-        store::set_counter(conn, PROGRAMME, programme)
+        // Other rules may have come into force meanwhile: then all is to be looked at again.
+        store::move_counter(conn, PROGRAMME, was, programme)
     })
     .await?;
     Ok(followed)
 }
 
-fn is_behind(row: &StateRow, declared: &Declared, rules: &Rules) -> bool {
-    row.papers() != declared.papers || row.arrived_on != declared.arrived_on || row.rules_hash != rules.hash
+/// Lets the clocks begin of what arrives today by papers that named the day ahead.
+async fn follow_arrivals(app: &Arc<App>, now: Timestamp) -> Result<u64> {
+    let today = now.day().to_string();
+    let (mut followed, mut after): (u64, Option<ItemId>) = (0, None);
+    loop {
+        let (from, by) = (after.take(), today.clone());
+        let items = app.read(move |conn| store::arrived_by(conn, &by, from.as_ref(), BATCH)).await?;
+        after = items.last().cloned();
+        if after.is_none() {
+            return Ok(followed);
+        }
+        let rules = app.serial_rules.clone();
+        followed += app.write(move |conn| follow(conn, &rules, &items, now)).await?;
+    }
 }
 
-/// Adds what the papers say of arrivals, and works the states out.
-fn follow(conn: &mut Conn, rules: &Rules, items: &[ItemId], now: Timestamp) -> Result<()> {
+fn is_behind(row: &StateRow, declared: &Declared, rules: &Rules, now: Timestamp) -> bool {
+    row.papers() != declared.papers
+        || row.arrived_on.as_deref() != has_arrived(declared.arrived_on.as_deref(), now)
+        || row.rules_hash != rules.hash
+}
+
+/// The day of arrival that papers name, once it has come.
+fn has_arrived(arrived_on: Option<&str>, now: Timestamp) -> Option<&str> {
+    arrived_on.filter(|day| day.parse::<NaiveDate>().is_ok_and(|day| day <= now.day()))
+}
+
+/// Adds what the papers say of arrivals, and works the states out. Answers how many arrivals were new.
+fn follow(conn: &mut Conn, rules: &Rules, items: &[ItemId], now: Timestamp) -> Result<u64> {
     log::lock(conn)?;
     let items: Vec<&ItemId> = items.iter().collect();
     let declared = store::papers(conn, &items)?;
@@ -120,11 +145,12 @@ fn follow(conn: &mut Conn, rules: &Rules, items: &[ItemId], now: Timestamp) -> R
         .iter()
         .filter_map(|one| {
             let held = events.remove(&one.papers.item).unwrap_or_default();
-            arrival(&one.papers.item, one.arrived_on.as_deref(), &held, now)
+            arrival(&one.papers.item, has_arrived(one.arrived_on.as_deref(), now), &held, now)
         })
         .collect();
     store::insert_events(conn, &arrivals)?;
-    refresh(conn, rules, &items)
+    refresh(conn, rules, &items)?;
+    Ok(arrivals.len() as u64)
 }
 
 /// The event that makes the arrival what the papers say; none where it is that already.

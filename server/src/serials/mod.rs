@@ -14,19 +14,20 @@ mod state;
 mod store;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::ids::{ItemId, SerialEventId, ShipmentId, VisitId};
+use endcheck_protocol::ids::{ItemId, SerialEventId, ShipmentId, SiteId, VisitId};
 use endcheck_protocol::record::{Act, Record};
 use endcheck_protocol::time::Timestamp;
 
 use crate::config::serial_rules::SerialRules;
 use crate::db::Conn;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::shipments;
 
 pub use audit::verify;
-pub use event::{Event, Happening, LossKind, can_count_as_seen};
+pub use event::{Event, Happening, LossKind, Unsent, can_count_as_seen};
 pub use follow::{Swept, sweep};
 pub use http::{ApiDoc, routes};
 pub use overdue::{Age, HostOverdue, Overdue, TierOverdue, overdue};
@@ -75,12 +76,13 @@ pub fn recorded(
 ) -> Result<()> {
     let (Some(event), Some(visit)) = (event_of(hash, record, visit, now), visit) else { return Ok(()) };
     let Some((site, shipment)) = store::visit_of(conn, visit)? else { return Ok(()) };
+    let unsent = store::unsent(conn, visit, &record.device)?;
     // Other items than those of the visit's shipment were not what the inspector was sent for.
     let declared = store::papers(conn, &[&event.item])?.pop();
     if declared.is_none_or(|declared| declared.papers.shipment != shipment) {
         return Ok(());
     }
-    let event = at_site(event, site);
+    let event = at_site(event, site, unsent);
     if store::insert_event(conn, &event, None)? {
         refresh(conn, rules, &[&event.item])?;
     }
@@ -99,6 +101,7 @@ fn event_of(hash: &Sha256, record: &Record, visit: Option<&VisitId>, now: Timest
             method: sighting.method,
             serial_read: sighting.serial.as_ref().map(|serial| serial.replace('\0', "\u{fffd}")),
             site: None,
+            unsent: None,
         },
         happened_at: record.clock.device_at,
         recorded_at: now,
@@ -111,11 +114,47 @@ fn event_of(hash: &Sha256, record: &Record, visit: Option<&VisitId>, now: Timest
     })
 }
 
-fn at_site(mut event: Event, at: endcheck_protocol::ids::SiteId) -> Event {
-    if let Happening::Sighting { site, .. } = &mut event.what {
+fn at_site(mut event: Event, at: SiteId, why_unsent: Option<Unsent>) -> Event {
+    if let Happening::Sighting { site, unsent, .. } = &mut event.what {
         *site = Some(at);
+        *unsent = why_unsent;
     }
     event
+}
+
+/// The site where a shipment is to be looked for: where all its serials stand, or the declared one where it has none.
+///
+/// # Errors
+/// 404 when there is no such shipment; 409 `sites-differ` with the list where they stand at several.
+pub fn site_of(conn: &mut Conn, shipment: &ShipmentId) -> Result<SiteId> {
+    let rows = store::of_shipments(conn, &[shipment])?;
+    let gone = Status::Gone.as_str();
+    let mut at: BTreeMap<&SiteId, Vec<&str>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.status != gone) {
+        at.entry(&row.site_id).or_default().push(&row.serial);
+    }
+    let sites: Vec<&SiteId> = at.keys().copied().collect();
+    match sites.as_slice() {
+        [] => Ok(shipments::get(conn, shipment)?.site),
+        [site] => Ok((*site).clone()),
+        _ => {
+            let names = store::site_names(conn, &sites)?;
+            let told: Vec<String> = at
+                .iter()
+                .map(|(site, serials)| {
+                    let name = names.get(*site).map_or("", String::as_str);
+                    format!("{} at {name} ({site})", serials.join(", "))
+                })
+                .collect();
+            Err(Error::conflict(
+                "sites-differ",
+                format!(
+                    "The shipment's serials stand at several sites; name the one to visit: {}.",
+                    told.join("; ")
+                ),
+            ))
+        }
+    }
 }
 
 /// Works the states of serials out anew and keeps what changed. Items without a serial are left out.

@@ -204,6 +204,11 @@ async fn show(app: Data<App>, session: PageSession, id: Path<ItemId>) -> Result<
                 let event = &one.event;
                 let (title, mut told) = words(conn, &event.what)?;
                 told.extend(one.not_seen.iter().map(|why| format!("Does not count as seen: {why}.")));
+                if one.counts && one.accepted.is_none() && matches!(event.what.kind(), "found" | "transfer") {
+                    told.push(
+                        "Nobody else has accepted it yet: until then it moves no due date later.".to_owned(),
+                    );
+                }
                 let by = match event.actor.as_str() {
                     "papers" => "the papers".to_owned(),
                     actor => crate::accounts::name_of(conn, actor)?,
@@ -245,6 +250,10 @@ fn words(conn: &mut crate::db::Conn, what: &Happening) -> Result<(String, Vec<St
         Happening::LossReview { accepted, reason, .. } => {
             let verdict = if *accepted { "accepted" } else { "rejected" };
             (format!("Report of the loss {verdict}"), vec![reason.clone()])
+        }
+        Happening::Review { accepted, reason, .. } => {
+            let verdict = if *accepted { "accepted" } else { "rejected" };
+            (format!("Report {verdict}"), vec![reason.clone()])
         }
         Happening::Found { found_on, circumstances } => {
             ("Found again".to_owned(), vec![format!("On {found_on}. {circumstances}")])

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::event::{Event, Happening, LossKind};
-use super::state::{Status, counts};
+use super::state::{Status, counts, review_of};
 use super::view::{SerialHistory, get};
 use super::{Rules, refresh, store};
 use crate::accounts::{Actor, Permission};
@@ -35,9 +35,12 @@ pub enum ReportSerialEvent {
     },
     /// The review of a loss, by somebody other than who reported it.
     LossReview { loss: SerialEventId, accepted: bool, reason: String },
+    /// The review of a find or a transfer, by somebody other than who reported it. Until it is accepted it moves no due
+    /// date later.
+    Review { event: SerialEventId, accepted: bool, reason: String },
     /// It turned up again.
     Found { found_on: String, circumstances: String, corrects: Option<SerialEventId> },
-    /// It passed to another party or place: a new clock runs from that day.
+    /// It passed to another party or place: a new clock runs from that day, once somebody else accepted the report.
     Transfer {
         transferred_on: String,
         losing_office: String,
@@ -151,9 +154,14 @@ fn happening(
             Ok((loss, happened_at, corrects))
         }
         ReportSerialEvent::LossReview { loss, accepted, reason } => {
-            review(actor, events, &loss)?;
+            reviewable(actor, events, &loss, &["loss"])?;
             let reason = reason::require(reason)?;
             Ok((Happening::LossReview { loss, accepted, reason }, now, None))
+        }
+        ReportSerialEvent::Review { event, accepted, reason } => {
+            reviewable(actor, events, &event, &["found", "transfer"])?;
+            let reason = reason::require(reason)?;
+            Ok((Happening::Review { of: event, accepted, reason }, now, None))
         }
         ReportSerialEvent::Found { found_on, circumstances, corrects } => {
             let corrects = corrected(events, corrects, "found")?;
@@ -174,6 +182,12 @@ fn happening(
             corrects,
         } => {
             let corrects = corrected(events, corrects, "transfer")?;
+            if corrects.is_none() && (&gaining_party, &gaining_site) == (&state.host_id, &state.site_id) {
+                return Err(Error::invalid_field(
+                    "gaining_site",
+                    "is where that party has it already: a transfer goes to another party or place",
+                ));
+            }
             let happened_at = day("transferred_on", &transferred_on, now)?;
             parties::get(conn, &gaining_party)?;
             let site = sites::get(conn, &gaining_site)?;
@@ -202,25 +216,26 @@ fn happening(
     }
 }
 
-/// Whether this person may review that loss now.
-fn review(actor: &Actor, events: &[Event], loss: &SerialEventId) -> Result<()> {
-    let held = events.iter().find(|event| event.id == *loss);
-    let Some((event, Happening::Loss { reported_by, .. })) = held.map(|event| (event, &event.what)) else {
-        return Err(Error::not_found("loss of this serial"));
+/// Whether this person may review that event, of one of these kinds, now.
+fn reviewable(actor: &Actor, events: &[Event], id: &SerialEventId, kinds: &[&str]) -> Result<()> {
+    let held = events.iter().find(|event| event.id == *id && kinds.contains(&event.what.kind()));
+    let Some(event) = held else {
+        return Err(Error::not_found(&format!("{} of this serial", kinds.join(" or "))));
     };
     if !counts(event, events) {
         return Err(stands_no_more());
     }
-    if reported_by == actor.user.as_str() {
-        return Err(Error::forbidden("own-report", "Somebody other than who reported a loss reviews it."));
+    let own = match &event.what {
+        Happening::Loss { reported_by, .. } => reported_by == actor.user.as_str(),
+        _ => event.actor == actor.to_string(),
+    };
+    if own {
+        return Err(Error::forbidden("own-report", "Somebody other than who reported it reviews it."));
     }
-    let reviewed = events.iter().any(|other| {
-        matches!(&other.what, Happening::LossReview { loss: of, .. } if of == loss) && counts(other, events)
-    });
-    if reviewed {
+    if review_of(id, events).is_some() {
         return Err(Error::conflict(
             "serial-state",
-            "This loss was reviewed already; withdraw the review to review it again.",
+            "It was reviewed already; withdraw the review to review it again.",
         ));
     }
     Ok(())

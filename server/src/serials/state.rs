@@ -1,5 +1,7 @@
 //! The state of a serial from its events: one pure function, so that it can be recomputed at any time.
 
+use std::collections::HashMap;
+
 use chrono::{NaiveDate, TimeDelta};
 use endcheck_protocol::checklist::ItemStatus;
 use endcheck_protocol::ids::{ItemId, PartyId, SerialEventId, ShipmentId, SiteId, VisitId};
@@ -8,7 +10,7 @@ use endcheck_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::event::{Event, Happening, LossKind, why_not_seen};
+use super::event::{Event, Happening, LossKind, Unsent, why_not_seen};
 use crate::config::serial_rules::{SerialClock, SerialRules};
 
 /// What the papers say of a serial.
@@ -104,6 +106,19 @@ pub(super) struct State {
 /// The state after `events`, in whatever order they are given.
 #[must_use]
 pub(super) fn state_of(papers: &Papers, rules: &SerialRules, events: &[Event]) -> State {
+    worked_out(papers, rules, events).0
+}
+
+/// Why sightings among the events that count did not count as seen.
+#[must_use]
+pub(super) fn not_seen(papers: &Papers, rules: &SerialRules, events: &[Event]) -> NotSeen {
+    worked_out(papers, rules, events).1
+}
+
+/// Why a sighting did not move the clock.
+pub(super) type NotSeen = HashMap<SerialEventId, &'static str>;
+
+fn worked_out(papers: &Papers, rules: &SerialRules, events: &[Event]) -> (State, NotSeen) {
     let tier = rules.tier(&papers.control_entry);
     let state = State {
         tier,
@@ -124,14 +139,33 @@ pub(super) fn state_of(papers: &Papers, rules: &SerialRules, events: &[Event]) -
         loss_is_late: false,
         events: events.len() as u64,
     };
-    let Some(clock) = rules.clock(tier, &papers.control_entry) else { return state };
+    let Some(clock) = rules.clock(tier, &papers.control_entry) else { return (state, NotSeen::new()) };
     let mut counting: Vec<&Event> = events.iter().filter(|event| counts(event, events)).collect();
     counting.sort_by_key(|event| (event.counts_at(), event.recorded_at, &event.id));
-    let mut fold = Fold { state, clock, declared: &papers.serial, events };
+    let mut fold = Fold { state, not_seen: NotSeen::new(), clock, declared: &papers.serial, events };
     for event in counting {
         fold.take(event);
     }
-    fold.state
+    (fold.state, fold.not_seen)
+}
+
+/// Whether somebody else accepted or rejected a loss, a find or a transfer; `None` until then.
+#[must_use]
+pub(super) fn review_of(of: &SerialEventId, events: &[Event]) -> Option<bool> {
+    newest_review(of, events).map(|(_, accepted)| accepted)
+}
+
+fn newest_review<'a>(of: &SerialEventId, events: &'a [Event]) -> Option<(&'a Event, bool)> {
+    let reviews = events.iter().filter(|other| counts(other, events)).filter_map(|other| match &other.what {
+        Happening::LossReview { loss: about, accepted, .. }
+        | Happening::Review { of: about, accepted, .. }
+            if about == of =>
+        {
+            Some((other, *accepted))
+        }
+        _ => None,
+    });
+    reviews.max_by_key(|(review, _)| (review.recorded_at, &review.id))
 }
 
 /// Whether no other event stands in for this one. A record is corrected only by the device that made it, for
@@ -151,6 +185,7 @@ pub(super) fn counts(event: &Event, events: &[Event]) -> bool {
 
 struct Fold<'a> {
     state: State,
+    not_seen: NotSeen,
     clock: &'a SerialClock,
     declared: &'a str,
     events: &'a [Event],
@@ -167,56 +202,95 @@ impl Fold<'_> {
                 }
                 // Whoever saw it before that day saw it on its way. A loss stays one.
                 if self.state.status == Status::InPlace {
-                    self.run(day, self.clock.first_days, Since::Arrival);
+                    // The day is the papers', whenever they came in.
+                    self.run(arrived_on.parse().unwrap_or(day), self.clock.first_days, Since::Arrival);
                 }
             }
-            Happening::Sighting { status, method, serial_read, site } => {
-                let read = serial_read.as_deref();
-                if why_not_seen(self.declared, *status, *method, read, &self.clock.seen_by).is_none() {
-                    self.state.status = Status::InPlace;
-                    self.state.last_seen_at = Some(event.counts_at());
-                    self.state.seen_method = Some(*method);
-                    self.state.seen_visit.clone_from(&event.visit);
-                    self.state.seen_site.clone_from(site);
-                    self.state.said = None;
-                    self.no_loss();
-                    self.run(day, self.clock.then_days, Since::Seen);
-                } else if !matches!(status, ItemStatus::Sighted | ItemStatus::NotSampled) {
-                    self.state.said = Some(*status);
-                }
-            }
+            Happening::Sighting { .. } => self.sighted(event, day),
             Happening::Loss { what, .. } => self.lose(event, *what),
-            // Taken with its loss.
-            Happening::LossReview { .. } | Happening::Withdrawn { .. } => {}
-            Happening::Found { .. } => {
-                self.state.status = Status::InPlace;
-                self.no_loss();
-                self.run(day, self.clock.first_days, Since::Found);
+            // Taken with what they are about.
+            Happening::LossReview { .. } | Happening::Review { .. } | Happening::Withdrawn { .. } => {}
+            Happening::Found { .. } => self.found(event, day),
+            Happening::Transfer { .. } => self.transferred(event, day),
+        }
+    }
+
+    fn sighted(&mut self, event: &Event, day: NaiveDate) {
+        let Happening::Sighting { status, method, serial_read, site, unsent } = &event.what else { return };
+        let read = serial_read.as_deref();
+        let why = unsent
+            .map(Unsent::told)
+            .or_else(|| why_not_seen(self.declared, *status, *method, read, &self.clock.seen_by));
+        if let Some(why) = why {
+            self.not_seen.insert(event.id.clone(), why);
+            if unsent.is_none() && !matches!(status, ItemStatus::Sighted | ItemStatus::NotSampled) {
+                self.state.said = Some(*status);
             }
-            Happening::Transfer { gaining_party, gaining_site, gaining_country, .. } => {
-                self.state.status = Status::InPlace;
-                self.state.host = gaining_party.clone();
-                self.state.site = gaining_site.clone();
-                self.state.country.clone_from(gaining_country);
+            return;
+        }
+        self.state.last_seen_at = Some(event.counts_at());
+        self.state.seen_method = Some(*method);
+        self.state.seen_visit.clone_from(&event.visit);
+        self.state.seen_site.clone_from(site);
+        if site.as_ref().is_some_and(|site| *site != self.state.site) {
+            // That it is where it should be, nobody saw.
+            self.not_seen.insert(event.id.clone(), "it was seen elsewhere");
+            return;
+        }
+        self.state.status = Status::InPlace;
+        self.state.said = None;
+        self.no_loss();
+        self.run(day, self.clock.then_days, Since::Seen);
+    }
+
+    /// A find takes a loss away. A clock of its own begins once somebody else accepted it; until then it moves no due
+    /// date later.
+    fn found(&mut self, event: &Event, day: NaiveDate) {
+        let review = review_of(&event.id, self.events);
+        if review == Some(false) {
+            return;
+        }
+        match self.state.status {
+            Status::Awaited | Status::InPlace => {}
+            // Nobody looked into the loss, so that the old clock never stopped.
+            Status::LossReported => {
+                let has_clock = self.state.due_at.is_some();
+                self.state.status = if has_clock { Status::InPlace } else { Status::Awaited };
                 self.no_loss();
-                self.run(day, self.clock.first_days, Since::Transfer);
+            }
+            Status::Lost | Status::Gone => {
+                self.state.status = Status::InPlace;
+                self.no_loss();
+                self.run_as_reviewed(review, day, Since::Found);
             }
         }
     }
 
+    /// A transfer says at once where it should be. A clock of its own begins, and a loss is taken away, once somebody
+    /// else accepted it; until then it moves no due date later.
+    fn transferred(&mut self, event: &Event, day: NaiveDate) {
+        let Happening::Transfer { gaining_party, gaining_site, gaining_country, .. } = &event.what else {
+            return;
+        };
+        let review = review_of(&event.id, self.events);
+        if review == Some(false) {
+            return;
+        }
+        self.state.host = gaining_party.clone();
+        self.state.site = gaining_site.clone();
+        self.state.country.clone_from(gaining_country);
+        if review == Some(true) {
+            self.no_loss();
+        } else if !matches!(self.state.status, Status::Awaited | Status::InPlace) {
+            return;
+        }
+        self.state.status = Status::InPlace;
+        self.run_as_reviewed(review, day, Since::Transfer);
+    }
+
     /// A loss with its review, if there is one: a rejected one did not happen.
     fn lose(&mut self, event: &Event, what: LossKind) {
-        let mut reviews: Vec<(&Event, bool)> = self
-            .events
-            .iter()
-            .filter(|other| counts(other, self.events))
-            .filter_map(|other| match &other.what {
-                Happening::LossReview { loss, accepted, .. } if *loss == event.id => Some((other, *accepted)),
-                _ => None,
-            })
-            .collect();
-        reviews.sort_by_key(|(review, _)| (review.recorded_at, &review.id));
-        let review = reviews.pop();
+        let review = newest_review(&event.id, self.events);
         if matches!(review, Some((_, false))) {
             return;
         }
@@ -235,6 +309,14 @@ impl Fold<'_> {
                 self.state.status = Status::Lost;
                 self.run(review.recorded_at.day(), self.clock.search_days, Since::Loss);
             }
+        }
+    }
+
+    /// Begins the first clock where it was accepted, or where it ends before the one that runs.
+    fn run_as_reviewed(&mut self, review: Option<bool>, from: NaiveDate, since: Since) {
+        let due_at = end_of(from, self.clock.first_days);
+        if review == Some(true) || self.state.due_at.is_none_or(|running| due_at < running) {
+            self.run(from, self.clock.first_days, since);
         }
     }
 

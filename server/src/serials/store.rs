@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::ids::{ItemId, PartyId, SerialEventId, ShipmentId, SiteId, VisitId};
+use endcheck_protocol::ids::{DeviceId, ItemId, PartyId, SerialEventId, ShipmentId, SiteId, UserId, VisitId};
 use endcheck_protocol::time::Timestamp;
+use endcheck_protocol::visit::VisitState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::event::{Event, Happening};
+use super::event::{Event, Happening, Unsent};
 use super::state::{Papers, State, Status};
 use crate::db::schema::{
-    checks, counters, licence_lines, serial_events, serial_rules, serial_states, shipment_items, shipments,
-    sites, visits,
+    checks, counters, devices, licence_lines, serial_events, serial_rules, serial_states, shipment_items,
+    shipments, sites, visit_pulls, visits,
 };
 use crate::db::{Both, CHUNK, Conn, MultiBackend, insert_rows};
 use crate::error::{Error, Result};
@@ -323,12 +324,60 @@ pub(super) fn visit_of(conn: &mut Conn, visit: &VisitId) -> Result<Option<(SiteI
         .optional()?)
 }
 
+/// Why whoever holds the device was not sent to the visit; `None` where they were.
+pub(super) fn unsent(conn: &mut Conn, visit: &VisitId, device: &DeviceId) -> Result<Option<Unsent>> {
+    let found: Option<(String, Option<UserId>)> =
+        visits::table.find(visit).select((visits::state, visits::inspector_id)).first(conn).optional()?;
+    let Some((state, inspector)) = found else { return Ok(Some(Unsent::NotAssigned)) };
+    if state == VisitState::Cancelled.as_str() {
+        return Ok(Some(Unsent::Cancelled));
+    }
+    let holder: Option<UserId> =
+        devices::table.find(device).select(devices::user_id).first(conn).optional()?;
+    let Some(holder) = holder else { return Ok(Some(Unsent::NotAssigned)) };
+    if inspector.as_ref() == Some(&holder) {
+        return Ok(None);
+    }
+    // They were the inspector when a device of theirs took the visit along.
+    let pulled = visit_pulls::table
+        .inner_join(devices::table.on(devices::id.eq(visit_pulls::device_id)))
+        .filter(visit_pulls::visit_id.eq(visit).and(devices::user_id.eq(&holder)));
+    let was_sent: bool = diesel::select(diesel::dsl::exists(pulled)).get_result(conn)?;
+    Ok((!was_sent).then_some(Unsent::NotAssigned))
+}
+
+/// Serials of shipments that arrived by a day and whose states do not say so yet.
+pub(super) fn arrived_by(
+    conn: &mut Conn,
+    day: &str,
+    after: Option<&ItemId>,
+    limit: i64,
+) -> Result<Vec<ItemId>> {
+    Ok(serial_states::table
+        .inner_join(shipments::table.on(shipments::id.eq(serial_states::shipment_id)))
+        .filter(serial_states::arrived_on.is_null())
+        .filter(shipments::arrived_on.le(day))
+        .filter(serial_states::item_id.gt(after.map_or("", ItemId::as_str)))
+        .order(serial_states::item_id)
+        .limit(limit)
+        .select(serial_states::item_id)
+        .load(conn)?)
+}
+
 pub(super) fn counter(conn: &mut Conn, name: &str) -> Result<i64> {
     Ok(counters::table.find(name).select(counters::value).first(conn)?)
 }
 
 pub(super) fn set_counter(conn: &mut Conn, name: &str, value: i64) -> Result<()> {
     diesel::update(counters::table.find(name)).set(counters::value.eq(value)).execute(conn)?;
+    Ok(())
+}
+
+/// Sets a counter where it still is what was read.
+pub(super) fn move_counter(conn: &mut Conn, name: &str, was: i64, value: i64) -> Result<()> {
+    diesel::update(counters::table.find(name).filter(counters::value.eq(was)))
+        .set(counters::value.eq(value))
+        .execute(conn)?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Rules;
-use super::event::{Event, Happening, why_not_seen};
+use super::event::{Event, Happening, Unsent, why_not_seen};
 use super::state::{self, Since, Status, counts};
 use super::store::{self, Place, StateRow, read_word};
 use crate::db::Conn;
@@ -81,8 +81,10 @@ pub struct HistoryEvent {
     pub event: Event,
     /// False where another event stands in for it.
     pub counts: bool,
-    /// Why a sighting does not count as seen.
+    /// Why a sighting does not count as seen where it should be.
     pub not_seen: Option<String>,
+    /// Of a loss, a find or a transfer: whether somebody else accepted it. Absent until then.
+    pub accepted: Option<bool>,
 }
 
 /// Which serials are asked for.
@@ -177,17 +179,22 @@ pub fn get(conn: &mut Conn, rules: &Rules, item: &ItemId, now: Timestamp) -> Res
     let serial = named(conn, rules, std::slice::from_ref(&row), now)?.pop().ok_or_else(missing)?;
     let clock = rules.rules.clock(serial.tier, &serial.control_entry);
     let seen_by = clock.map(|clock| clock.seen_by.clone()).unwrap_or_default();
+    let mut not_seen = state::not_seen(&row.papers(), &rules.rules, &events);
     let history = events
         .iter()
         .map(|event| HistoryEvent {
             counts: counts(event, &events),
             not_seen: match &event.what {
-                Happening::Sighting { status, method, serial_read, .. } => {
-                    why_not_seen(&serial.serial, *status, *method, serial_read.as_deref(), &seen_by)
-                        .map(str::to_owned)
-                }
+                Happening::Sighting { status, method, serial_read, unsent, .. } => not_seen
+                    .remove(&event.id)
+                    .or(unsent.map(Unsent::told))
+                    .or_else(|| {
+                        why_not_seen(&serial.serial, *status, *method, serial_read.as_deref(), &seen_by)
+                    })
+                    .map(str::to_owned),
                 _ => None,
             },
+            accepted: state::review_of(&event.id, &events),
             event: event.clone(),
         })
         .collect();

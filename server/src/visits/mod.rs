@@ -23,7 +23,7 @@ use crate::checks;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::parties::{self, Happening};
-use crate::{reason, shipments, sites};
+use crate::{reason, selection, serials, shipments, sites};
 
 pub use http::{ApiDoc, ListVisits, routes};
 pub use pull::pull;
@@ -36,7 +36,7 @@ pub use tick::{TickOutcome, tick};
 #[serde(deny_unknown_fields)]
 pub struct ScheduleVisit {
     pub check: CheckId,
-    /// The shipment's declared site when absent.
+    /// Where the shipment's serials stand when absent; the declared site of one without serials.
     pub site: Option<SiteId>,
     /// May be assigned later.
     pub inspector: Option<UserId>,
@@ -86,13 +86,14 @@ pub enum Change {
 /// Puts a visit on the calendar.
 ///
 /// # Errors
-/// 403, 404 for an unknown check or site, 422 for a bad window or somebody who is no inspector.
+/// 403, 404 for an unknown check or site, 409 `check-dropped`, 409
+/// `sites-differ` where no site is named and serials stand at several, 422 for a bad window or somebody who is no inspector.
 pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Timestamp) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
-    let check = checks::get(conn, &command.check)?;
+    let check = selection::hold(conn, &command.check)?;
     let site_id = match command.site {
         Some(site) => site,
-        None => shipments::get(conn, &check.shipment)?.site,
+        None => serials::site_of(conn, &check.shipment)?,
     };
     let site = sites::get(conn, &site_id)?;
     let window =
@@ -104,7 +105,7 @@ pub fn schedule(conn: &mut Conn, actor: &Actor, command: ScheduleVisit, now: Tim
 /// Puts a visit on the calendar as a plan says.
 ///
 /// # Errors
-/// 403; 404 for an unknown check; 422 for somebody who is no inspector.
+/// 403; 404 for an unknown check; 409 `check-dropped`; 422 for somebody who is no inspector.
 pub fn schedule_at(
     conn: &mut Conn,
     actor: &Actor,
@@ -114,7 +115,7 @@ pub fn schedule_at(
     now: Timestamp,
 ) -> Result<Visit> {
     actor.require(Permission::ScheduleVisits)?;
-    let check = checks::get(conn, check)?;
+    let check = selection::hold(conn, check)?;
     schedule_placed(conn, actor, check, site.clone(), window, placement, now)
 }
 

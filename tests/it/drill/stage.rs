@@ -97,7 +97,7 @@ impl Stage {
         };
         let check = created(
             "/api/v1/checks",
-            &json!({ "shipment": shipment["id"], "kind": "post_shipment", "trigger": "risk",
+            &json!({ "shipment": shipment["id"], "kind": "post_shipment", "trigger": "tip",
                      "reason": "To be drilled.", "due_at": format!("{until}T23:00:00Z") }),
         );
         let fresh: Vec<String> = (0..VISITS)

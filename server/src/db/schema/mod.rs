@@ -77,6 +77,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     party_history,
     assessments,
     current_assessments,
+    rescoring_failures,
     rescorings,
     selections,
     selection_draws,

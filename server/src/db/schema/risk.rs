@@ -24,8 +24,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    policy_approvals (policy_hash, user_id) {
+    policy_approvals (shadow_id, user_id) {
         policy_hash -> Text,
+        shadow_id -> Text,
         user_id -> Text,
         reason -> Text,
         approved_at -> Timestamp,
@@ -53,6 +54,8 @@ diesel::table! {
         author_id -> Text,
         noted_at -> Timestamp,
         withdraws -> Nullable<Text>,
+        document -> Nullable<Text>,
+        log_index -> Nullable<BigInt>,
     }
 }
 
@@ -89,6 +92,16 @@ diesel::table! {
         changed -> BigInt,
         total -> BigInt,
         finished_at -> Nullable<Timestamp>,
+        inputs -> BigInt,
+        failed -> BigInt,
+    }
+}
+
+diesel::table! {
+    rescoring_failures (rescoring_id, shipment_id) {
+        rescoring_id -> Text,
+        shipment_id -> Text,
+        error -> Text,
     }
 }
 
@@ -113,6 +126,9 @@ diesel::table! {
         drawn_at -> Timestamp,
         document -> Text,
         log_index -> BigInt,
+        pool_sha256 -> Text,
+        pool_size -> BigInt,
+        chosen -> BigInt,
     }
 }
 
@@ -125,6 +141,8 @@ diesel::table! {
         reason -> Text,
         author_id -> Text,
         noted_at -> Timestamp,
+        document -> Nullable<Text>,
+        log_index -> Nullable<BigInt>,
     }
 }
 

@@ -19,7 +19,11 @@ fn rows(metric: &Metric) -> Vec<(String, u32, u32)> {
 fn determined(check: &str, cause: &str, method: Option<&str>, outcome: &str) -> Determined {
     Determined {
         check: check.into(),
-        cause: cause.into(),
+        drawn: match cause {
+            "risk" => Some(DrawnCheck { way: Way::Risk, weight: 1.0 }),
+            "random" => Some(DrawnCheck { way: Way::Random, weight: 1.0 }),
+            _ => None,
+        },
         method: method.map(str::to_owned),
         outcome: outcome.into(),
     }
@@ -94,12 +98,41 @@ fn risk_and_chance_are_compared_check_by_check() {
     // A second visit of the same check, and a check that neither risk nor chance chose.
     all.push(determined("k0", "risk", None, "favourable"));
     all.push(determined("t", "tip", None, "unfavourable"));
-    let metric = hit_rate(&all);
+    let metric = hit_rate(&all, Undetermined::default());
     assert_eq!(rows(&metric), [("chosen by risk".to_owned(), 9, 10), ("chosen by chance".to_owned(), 3, 10)]);
     let Figures::Shares { difference: Some(difference), .. } = &metric.figures else { panic!() };
     assert!((difference.difference - 0.6).abs() < 1e-9, "{difference:?}");
     assert!((difference.low - 0.1705).abs() < 1e-4 && (difference.high - 0.8090).abs() < 1e-4);
     assert!(metric.caveats.is_empty());
-    assert!(hit_rate(&all[..4]).caveats.iter().any(|caveat| caveat.contains("holds zero")));
-    assert!(hit_rate(&[]).caveats[0].contains("cannot be said"));
+    assert!(
+        hit_rate(&all[..4], Undetermined::default())
+            .caveats
+            .iter()
+            .any(|caveat| caveat.contains("holds zero"))
+    );
+    assert!(hit_rate(&[], Undetermined::default()).caveats[0].contains("cannot be said"));
+    let waits = Undetermined { random: 7, ..Undetermined::default() };
+    let caveats = hit_rate(&all, waits).caveats;
+    assert!(caveats.last().unwrap().contains("0 by risk, 7 by chance"), "{caveats:?}");
+}
+
+/// One of ten low shipments and one of two high ones were drawn: the low one speaks for ten.
+#[test]
+fn a_check_by_chance_speaks_for_its_stratum() {
+    let mut all = vec![
+        determined("low", "random", None, "favourable"),
+        determined("high", "random", None, "unfavourable"),
+        determined("always", "tip", None, "unfavourable"),
+    ];
+    all[0].drawn = Some(DrawnCheck { way: Way::Random, weight: 10.0 });
+    all[1].drawn = Some(DrawnCheck { way: Way::Random, weight: 2.0 });
+    all[2].drawn = Some(DrawnCheck { way: Way::Mandatory, weight: 1.0 });
+    let metric = hit_rate(&all, Undetermined::default());
+    let Figures::Shares { rows, .. } = &metric.figures else { panic!() };
+    assert_eq!((rows[1].hits, rows[1].n), (1, 2));
+    assert!((rows[1].share.unwrap() - 2.0 / 12.0).abs() < 1e-9, "{rows:?}");
+    // On (12²) ÷ (10² + 2²) cases, not on two.
+    let (low, high) = super::super::interval::wilson_of(1.0 / 6.0, 144.0 / 104.0).unwrap();
+    assert_eq!((rows[1].low, rows[1].high), (Some(low), Some(high)));
+    assert_eq!((rows[2].group.as_str(), rows[2].n), ("always checked", 1));
 }

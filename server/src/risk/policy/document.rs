@@ -12,6 +12,13 @@ use crate::risk::facts::{FactValue, Facts, VOCABULARY_VERSION, position};
 use crate::risk::language::Condition;
 
 const MAX_RULES: usize = 200;
+/// Steps that all rules together may take on a shipment.
+const MAX_POLICY_STEPS: u64 = 100_000;
+const MAX_CASES: usize = 100;
+/// Longest text that people read, in characters.
+const MAX_TEXT_CHARS: usize = 500;
+/// Most days from a draw to a due date.
+const MAX_DUE_DAYS: u32 = 3_660;
 /// Most points that one rule may give, either way.
 const MAX_POINTS: i64 = 1_000;
 
@@ -67,9 +74,15 @@ struct RuleEntry {
     cap: Option<Spanned<String>>,
     if_missing: Spanned<i64>,
     reason: Spanned<String>,
+    #[serde(default = "yes")]
+    shown: bool,
     #[serde(default)]
     mandatory: bool,
     review_by: Option<Spanned<String>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,17 +138,15 @@ impl<'a> Reader<'a> {
         for (name, text) in
             [("id", &written.id), ("title", &written.title), ("legal_basis", &written.legal_basis)]
         {
-            if text.trim().is_empty() {
-                self.fault(0, None, format!("{name} says nothing"));
+            if let Err(message) = check_text(text) {
+                self.fault(0, None, format!("{name} {message}"));
             }
         }
         let bands = written.bands;
         if !(bands.mandatory > bands.high && bands.high > bands.medium && bands.medium > 0) {
             self.fault(0, None, "the bands must fall: mandatory > high > medium > 0");
         }
-        if written.selection.random_percent > 100 || written.sampling.confidence_percent > 100 {
-            self.fault(0, None, "a share or confidence in percent is from 0 to 100");
-        }
+        self.shares(&written);
         for (group, cap) in &written.caps {
             if !(0..=MAX_POINTS).contains(cap.get_ref()) {
                 self.fault(cap.span().start, None, format!("the cap of {group} is from 0 to {MAX_POINTS}"));
@@ -162,8 +173,22 @@ impl<'a> Reader<'a> {
             }
             rules.extend(self.rule(entry, &caps));
         }
+        let steps: u64 = rules.iter().map(|rule| rule.condition.steps()).sum();
+        if steps > MAX_POLICY_STEPS {
+            self.fault(
+                0,
+                None,
+                format!("all rules together may take {steps} steps; {MAX_POLICY_STEPS} are allowed"),
+            );
+        }
+        if written.case.len() > MAX_CASES {
+            self.fault(0, None, format!("it has {} examples; {MAX_CASES} are allowed", written.case.len()));
+        }
         let mut cases = Vec::new();
         for CaseEntry { name, facts, points, band } in written.case {
+            if let Err(message) = check_text(&name) {
+                self.fault(facts.span().start, None, format!("the name of a case {message}"));
+            }
             if let Err(error) = Facts::from_named(facts.get_ref()) {
                 self.fault(facts.span().start, None, format!("case {name:?}: {error}"));
             }
@@ -200,6 +225,24 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Numbers that only make sense between others.
+    fn shares(&mut self, written: &Document) {
+        if written.selection.random_percent > 100 {
+            self.fault(0, None, "random_percent is from 0 to 100");
+        }
+        if !(50..=99).contains(&written.sampling.confidence_percent) {
+            self.fault(0, None, "confidence_percent is from 50 to 99");
+        }
+        for band in Band::ALL {
+            if !(1..=MAX_DUE_DAYS).contains(&written.due_days.of(band)) {
+                self.fault(0, None, format!("due_days of {} are from 1 to {MAX_DUE_DAYS}", band.as_str()));
+            }
+            if !(1..=100).contains(&written.sampling.defect_percent.of(band)) {
+                self.fault(0, None, format!("defect_percent of {} is from 1 to 100", band.as_str()));
+            }
+        }
+    }
+
     fn tiers(&mut self, written: Vec<(Spanned<i64>, Vec<String>)>) -> BTreeMap<String, i64> {
         let mut tiers = BTreeMap::new();
         for (tier, names) in written {
@@ -217,6 +260,9 @@ impl<'a> Reader<'a> {
 
     fn rule(&mut self, entry: RuleEntry, caps: &BTreeMap<String, i64>) -> Option<Rule> {
         let id = entry.id.get_ref().clone();
+        if let Err(message) = check_text(&id) {
+            self.fault(entry.id.span().start, Some(&id), format!("its id {message}"));
+        }
         for points in [&entry.points, &entry.if_missing] {
             if !(-MAX_POINTS..=MAX_POINTS).contains(points.get_ref()) {
                 let message = format!("points are from -{MAX_POINTS} to {MAX_POINTS}");
@@ -249,16 +295,29 @@ impl<'a> Reader<'a> {
             cap: entry.cap.map(Spanned::into_inner),
             if_missing: entry.if_missing.into_inner(),
             reason: entry.reason.into_inner(),
+            shown: entry.shown,
             mandatory: entry.mandatory,
             review_by,
         })
     }
 }
 
-fn check_template(template: &str) -> Result<(), String> {
-    if template.trim().is_empty() {
-        return Err("the reason says nothing".to_owned());
+/// A text that people read on pages and devices: says something, in one line that is not beyond all measure.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("says nothing".to_owned());
     }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(format!("holds the control character U+{:04X}; write one line", u32::from(control)));
+    }
+    if text.chars().count() > MAX_TEXT_CHARS {
+        return Err(format!("may have {MAX_TEXT_CHARS} characters"));
+    }
+    Ok(())
+}
+
+fn check_template(template: &str) -> Result<(), String> {
+    check_text(template).map_err(|message| format!("the reason {message}"))?;
     for part in template.split('{').skip(1) {
         let name = part.split_once('}').map(|(name, _)| name).ok_or("a { in the reason is not closed")?;
         if position(name).is_none() {

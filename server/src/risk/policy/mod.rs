@@ -3,6 +3,7 @@
 //!
 //! The document is TOML, so that a lawyer can read it; its identity is the SHA-256 of its bytes.
 
+mod difference;
 mod document;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{FactValue, VOCABULARY};
 use super::language::Condition;
+pub use difference::differences;
 use document::{Document, Reader};
 
 /// Largest policy document, in bytes.
@@ -113,6 +115,8 @@ pub struct Rule {
     pub if_missing: i64,
     /// The sentence for whoever is checked; `{fact}` stands for the fact's value.
     pub reason: String,
+    /// Whether the sentence may leave headquarters; where not, it is only said that there are further reasons.
+    pub shown: bool,
     /// Puts the shipment into the mandatory band whatever its points.
     pub mandatory: bool,
     /// The rule counts up to and including this day.

@@ -41,7 +41,8 @@ fn arrival(on: &str) -> Event {
 }
 
 fn sighting(status: ItemStatus, method: VerificationMethod, on: &str) -> Event {
-    let what = Happening::Sighting { status, method, serial_read: Some("nva 1".into()), site: None };
+    let what =
+        Happening::Sighting { status, method, serial_read: Some("nva 1".into()), site: None, unsent: None };
     event(what, on, on)
 }
 
@@ -63,6 +64,11 @@ fn loss(what: LossKind, on: &str, reported: &str) -> Event {
 
 fn review(of: &Event, accepted: bool, on: &str) -> Event {
     event(Happening::LossReview { loss: of.id.clone(), accepted, reason: "x".into() }, on, on)
+}
+
+/// The second person's word on a find or a transfer.
+fn reviewed(of: &Event, accepted: bool, on: &str) -> Event {
+    event(Happening::Review { of: of.id.clone(), accepted, reason: "x".into() }, on, on)
 }
 
 fn transfer(on: &str) -> Event {
@@ -110,6 +116,7 @@ fn every_event_moves_the_due_date_as_the_table_says() {
     let rejected = review(&lost, false, "2026-05-20");
     let gone = review(&destroyed, true, "2026-05-20");
     let arrived = || arrival("2026-03-24");
+    let (again, moved) = (found("2026-06-01"), transfer("2026-06-20"));
     let cases: Vec<(&str, Vec<Event>, Brief)> = vec![
         ("nothing", vec![], (S::Awaited, None, None)),
         ("arrived", vec![arrived()], (S::InPlace, due("2026-06-22"), Some(F::Arrival))),
@@ -162,9 +169,72 @@ fn every_event_moves_the_due_date_as_the_table_says() {
         ),
         ("destroyed, accepted", vec![arrived(), destroyed.clone(), gone.clone()], (S::Gone, None, None)),
         (
-            "found",
+            "found, not reviewed: the search goes on being due",
             vec![arrived(), lost.clone(), accepted.clone(), found("2026-06-01")],
+            (S::InPlace, due("2026-08-18"), Some(F::Loss)),
+        ),
+        (
+            "found",
+            vec![
+                arrived(),
+                lost.clone(),
+                accepted.clone(),
+                again.clone(),
+                reviewed(&again, true, "2026-06-03"),
+            ],
             (S::InPlace, due("2026-08-30"), Some(F::Found)),
+        ),
+        (
+            "found, rejected",
+            vec![
+                arrived(),
+                lost.clone(),
+                accepted.clone(),
+                again.clone(),
+                reviewed(&again, false, "2026-06-03"),
+            ],
+            (S::Lost, due("2026-08-18"), Some(F::Loss)),
+        ),
+        (
+            "found before anybody looked into the loss",
+            vec![arrived(), lost.clone(), again.clone()],
+            (S::InPlace, due("2026-06-22"), Some(F::Arrival)),
+        ),
+        (
+            "found before anybody looked into the loss, and accepted",
+            vec![arrived(), lost.clone(), again.clone(), reviewed(&again, true, "2026-06-03")],
+            (S::InPlace, due("2026-06-22"), Some(F::Arrival)),
+        ),
+        ("lost on its way and found", vec![lost.clone(), again.clone()], (S::Awaited, None, None)),
+        (
+            "gone and found",
+            vec![arrived(), destroyed.clone(), gone.clone(), again.clone()],
+            (S::InPlace, due("2026-08-30"), Some(F::Found)),
+        ),
+        (
+            "transferred, which would move the due date away, not reviewed",
+            vec![arrived(), moved.clone()],
+            (S::InPlace, due("2026-06-22"), Some(F::Arrival)),
+        ),
+        (
+            "transferred, which moves the due date away, accepted",
+            vec![arrived(), moved.clone(), reviewed(&moved, true, "2026-06-22")],
+            (S::InPlace, due("2026-09-18"), Some(F::Transfer)),
+        ),
+        (
+            "transferred, rejected",
+            vec![arrived(), seen("2026-04-01"), moved.clone(), reviewed(&moved, false, "2026-06-22")],
+            (S::InPlace, due("2027-04-01"), Some(F::Seen)),
+        ),
+        (
+            "transferred while it is lost",
+            vec![arrived(), lost.clone(), accepted.clone(), moved.clone()],
+            (S::Lost, due("2026-08-18"), Some(F::Loss)),
+        ),
+        (
+            "the papers name a day ahead",
+            vec![event(Happening::Arrival { arrived_on: "2026-03-24".into() }, "2026-03-24", "2026-03-01")],
+            (S::InPlace, due("2026-06-22"), Some(F::Arrival)),
         ),
         (
             "seen after the loss",
@@ -208,6 +278,46 @@ fn a_transfer_moves_the_serial_and_a_sighting_elsewhere_does_not() {
     let state = state_of(&papers, &rules, &[arrival("2026-03-24"), moved, elsewhere]);
     assert_eq!((&state.host, &state.site, state.country.as_str()), (&party, &site, "AE"));
     assert!(state.seen_site.is_some_and(|seen| seen != site));
+}
+
+#[test]
+fn only_who_was_sent_and_saw_it_where_it_should_be_moves_its_clock() {
+    use super::super::event::Unsent;
+    let papers = papers();
+    let rules = SerialRules::new(&[], &[]).unwrap();
+    let by = |place: &SiteId, cause: Option<Unsent>| {
+        let mut event = seen("2026-04-01");
+        if let Happening::Sighting { site, unsent, .. } = &mut event.what {
+            *site = Some(place.clone());
+            *unsent = cause;
+        }
+        event
+    };
+    let elsewhere = SiteId::mint();
+    for (sighting, why) in [
+        (by(&papers.site, None), None),
+        (by(&elsewhere, None), Some("it was seen elsewhere")),
+        (by(&papers.site, Some(Unsent::NotAssigned)), Some("whoever recorded it was not sent there")),
+        (by(&papers.site, Some(Unsent::Cancelled)), Some("the visit was cancelled")),
+    ] {
+        let id = sighting.id.clone();
+        let events = [arrival("2026-03-24"), sighting];
+        let (state, told) = (state_of(&papers, &rules, &events), not_seen(&papers, &rules, &events));
+        assert_eq!(told.get(&id).copied(), why);
+        let expected = if why.is_none() { Since::Seen } else { Since::Arrival };
+        assert_eq!(state.due_since, Some(expected), "{why:?}");
+    }
+    // What somebody who was not sent says of it is no inspector's word, either.
+    let mut absent = by(&papers.site, Some(Unsent::NotAssigned));
+    if let Happening::Sighting { status, .. } = &mut absent.what {
+        *status = ItemStatus::Absent;
+    }
+    assert_eq!(state_of(&papers, &rules, &[absent]).said, None);
+    // After a transfer it is to be seen where it went.
+    let moved = transfer("2026-03-30");
+    let Happening::Transfer { gaining_site, .. } = &moved.what else { panic!() };
+    let there = by(gaining_site, None);
+    assert_eq!(state_of(&papers, &rules, &[moved, there]).due_since, Some(Since::Seen));
 }
 
 #[test]

@@ -170,7 +170,8 @@ fn put_into_force(conn: &mut Conn, hash: &Sha256) -> anyhow::Result<()> {
         Ok(Actor { user, name: "A manager".to_owned(), roles: vec![Role::Manager], device: None })
     };
     let (one, other) = (person(0)?, person(1)?);
-    conn.write(|conn| risk::load(conn, &one, DEFAULT_POLICY, now().into()))?;
+    let policy = risk::read(DEFAULT_POLICY)?;
+    conn.write(|conn| risk::load(conn, &one, &policy, DEFAULT_POLICY, now().into()))?;
     risk::shadow_run(conn, &one, hash, now().into())?;
     conn.write(|conn| risk::approve(conn, &one, hash, "Measuring.".to_owned(), now().into()))?;
     conn.write(|conn| risk::approve(conn, &other, hash, "Measuring.".to_owned(), now().into()))?;

@@ -71,7 +71,7 @@ impl World {
             .manager
             .post(
                 "/api/v1/checks",
-                &json!({ "shipment": shipment, "kind": "post_shipment", "trigger": "risk",
+                &json!({ "shipment": shipment, "kind": "post_shipment", "trigger": "tip",
                          "reason": "Chosen for a measurement.", "due_at": "2099-01-01T00:00:00Z" }),
             )
             .expect_json(201);

@@ -254,7 +254,7 @@ fn schedule(stage: &Stage, manager: &str, inspectors: &[(String, String)]) -> Re
             "/api/v1/checks",
             manager,
             &json!({
-                "shipment": shipment["id"], "kind": "post_shipment", "trigger": if told { "licence_condition" } else { "risk" },
+                "shipment": shipment["id"], "kind": "post_shipment", "trigger": if told { "licence_condition" } else { "tip" },
                 "reason": if told { "The licence asks for both amplifiers to be seen within nine months of arrival." }
                           else { "Chosen for the quarter: the item's tier and the destination." },
                 "due_at": format!("{}T23:00:00Z", day + chrono::TimeDelta::days(if told { 7 } else { 0 })),
