@@ -135,6 +135,7 @@ fn a_plan_is_proposed_reviewed_accepted_and_pulled() {
         manager.get(&format!("/api/v1/plans/{first}")).expect_json(200)["stage"] == "proposed"
     });
     let path = format!("/api/v1/plans/{first}/dismiss");
+    let keyed = manager.with_header("Idempotency-Key", "put-aside");
     let put_aside = [(); 2].map(|()| keyed.post(&path, &json!({ "reason": "As before." })).expect_json(200));
     assert_eq!(put_aside[0], put_aside[1]);
     // What is planned is made again as it is: another plan moves nothing.

@@ -19,10 +19,10 @@ impl Zones {
     /// Minutes from the origin to an instant, begun minutes not counted.
     #[must_use]
     pub fn minute(&self, at: Timestamp) -> i32 {
-        self.from_utc(at.utc()).unwrap_or(if at < self.origin_at { i32::MIN / 4 } else { i32::MAX / 4 })
+        self.minutes_to(at.utc()).unwrap_or(if at < self.origin_at { i32::MIN / 4 } else { i32::MAX / 4 })
     }
 
-    fn from_utc(&self, at: DateTime<Utc>) -> Option<i32> {
+    fn minutes_to(&self, at: DateTime<Utc>) -> Option<i32> {
         let seconds = (at - self.origin_at.utc()).num_seconds();
         i32::try_from(seconds.div_euclid(60)).ok().filter(|minute| minute.abs() < i32::MAX / 4)
     }
@@ -36,15 +36,15 @@ impl LocalTime for Zones {
             NaiveTime::from_num_seconds_from_midnight_opt(u32::try_from(minute % 1_440).ok()? * 60, 0)?;
         let local = NaiveDateTime::new(date, time);
         match zone.from_local_datetime(&local) {
-            LocalResult::Single(at) => Some(Instant::Once(self.from_utc(at.to_utc())?)),
+            LocalResult::Single(at) => Some(Instant::Once(self.minutes_to(at.to_utc())?)),
             LocalResult::Ambiguous(first, second) => {
-                Some(Instant::Twice(self.from_utc(first.to_utc())?, self.from_utc(second.to_utc())?))
+                Some(Instant::Twice(self.minutes_to(first.to_utc())?, self.minutes_to(second.to_utc())?))
             }
             LocalResult::None => {
                 let after = (1..=LONGEST_GAP_MIN).find_map(|minutes| {
                     zone.from_local_datetime(&(local + TimeDelta::minutes(minutes))).earliest()
                 })?;
-                Some(Instant::Skipped(self.from_utc(after.to_utc())?))
+                Some(Instant::Skipped(self.minutes_to(after.to_utc())?))
             }
         }
     }
