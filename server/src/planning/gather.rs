@@ -20,7 +20,7 @@ use super::zones::Zones;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::rows::countries;
-use crate::{accounts, parties};
+use crate::{accounts, parties, serials, sites};
 
 /// The most that one plan takes, as the planner has it.
 const MOST_TASKS: i64 = 5_000;
@@ -166,7 +166,10 @@ pub fn gather(conn: &mut Conn, roster: &Roster, command: &ProposePlan, now: Time
         tasks.extend(gathering.task(Some(visit), subject)?);
     }
     for subject in unvisited {
-        tasks.extend(gathering.task(None, subject)?);
+        match where_it_stands(conn, subject)? {
+            Ok(subject) => tasks.extend(gathering.task(None, subject)?),
+            Err(apart) => gathering.apart.push(apart),
+        }
     }
     let events = gathering.events()?;
     Ok(Case {
@@ -428,6 +431,35 @@ fn days(field: &str, from: &str, to: &str) -> Result<(Day, Day)> {
         return Err(Error::invalid_field(&format!("{field}.to"), "comes before the first day"));
     }
     Ok((day_number(first), day_number(last)))
+}
+
+/// A check goes to where the shipment's serials stand now, whatever its papers say; apart where they differ.
+fn where_it_stands(conn: &mut Conn, subject: Subject) -> Result<std::result::Result<Subject, Apart>> {
+    let site = match serials::site_of(conn, &subject.shipment) {
+        Ok(site) if site == subject.site => return Ok(Ok(subject)),
+        Ok(site) => sites::get(conn, &site)?,
+        Err(Error::Refused(problem)) => {
+            return Ok(Err(Apart {
+                visit: None,
+                check: subject.check,
+                shipment_key: subject.shipment_key,
+                site_name: subject.site_name,
+                reason: problem.detail,
+            }));
+        }
+        Err(error) => return Err(error),
+    };
+    let fence = site.fence.as_ref().map(serde_json::to_string).transpose();
+    Ok(Ok(Subject {
+        site: site.id,
+        site_key: site.key,
+        site_name: site.name,
+        country: site.country,
+        time_zone: site.time_zone,
+        fence: fence.map_err(|e| Error::Internal(e.into()))?,
+        host: site.party,
+        ..subject
+    }))
 }
 
 fn position(subject: &Subject) -> Result<Option<Position>> {
