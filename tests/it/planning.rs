@@ -207,6 +207,73 @@ fn whoever_falls_ill_is_replaced_and_nothing_else_moves() {
 }
 
 #[test]
+fn nobody_is_sent_to_two_places_and_what_is_not_ours_to_move_is_left_alone() {
+    let office = office(&format!("{HEAD}{}", inspector("iris", "DE", "")));
+    let manager = office.manager();
+    checks(&office, &["SH-2026-0101"]);
+    let first = plan(&manager, &request(&office));
+    // Another country's plan knows of the visits that it does not hold.
+    let in_germany = |days: i64| {
+        let mut asked = request(&office);
+        (asked["country"], asked["days"]) = (json!("SG"), json!(days));
+        asked
+    };
+    assert_eq!(accept(&manager, &first).status, 200);
+    let visit = visits(&manager).remove(0);
+    let taken = text(&visit, "/window_start_at")[..10].to_owned();
+    checks(&office, &["SH-2026-0121"]);
+    let elsewhere = plan(&manager, &in_germany(5));
+    let path = format!("/api/v1/plans/{}/reasons/0", text(&elsewhere, "/id"));
+    let reasons = manager.get(&path).expect_json(200);
+    assert!(
+        reasons.as_array().unwrap().iter().all(|reason| reason["date"] != taken),
+        "{taken} is taken: {reasons:#}"
+    );
+    assert_eq!(reasons.as_array().unwrap().len(), 4);
+
+    // Somebody who is not on the roster keeps what they have, and a lock or a country that is none is refused.
+    let reassign = json!({ "inspector": office.tomas.id, "reason": "Tomás knows them." });
+    let path = format!("/api/v1/visits/{}/reassign", text(&visit, "/id"));
+    assert_eq!(manager.post(&path, &reassign).status, 200);
+    let again = plan(&manager, &request(&office));
+    assert!(stops(&again).is_empty(), "{:#}", again["review"]);
+    assert!(text(&again["review"], "/apart/0/reason").contains("not on the roster"));
+    for (field, value) in
+        [("locked", json!([visit["id"]])), ("urgent", json!([visit["id"]])), ("country", json!("fr"))]
+    {
+        let mut asked = request(&office);
+        asked[field] = value;
+        let told = refused(&manager.post("/api/v1/plans", &asked), 422, "invalid-fields");
+        assert_eq!(fields(&told), [field]);
+    }
+}
+
+#[test]
+fn a_time_that_is_taken_or_over_meanwhile_keeps_the_plan_away() {
+    let office = office(&format!("{HEAD}{}", inspector("iris", "DE", "")));
+    let manager = office.manager();
+    checks(&office, &["SH-2026-0101"]);
+    let found = plan(&manager, &request(&office));
+    let stop = &found["review"]["days"][0]["stops"][0];
+    let at = |pointer: &str| text(stop, pointer)[..16].to_owned();
+    // The manager sends the same person somewhere else then, by hand.
+    let other = office.check("SH-2026-0126");
+    let local = |time: String| {
+        let utc = chrono::NaiveDateTime::parse_from_str(&time, "%Y-%m-%dT%H:%M").unwrap().and_utc();
+        utc.with_timezone(&chrono_tz::Europe::Belgrade).format("%Y-%m-%dT%H:%M").to_string()
+    };
+    let visit = json!({ "check": other, "inspector": office.iris.id, "window_start": local(at("/starts_at")),
+        "window_end": local(at("/ends_at")) });
+    let visit = manager.post("/api/v1/visits", &visit).expect_json(201);
+    let told = refused(&accept(&manager, &found), 412, "plan-stale");
+    assert!(text(&told, "/detail").contains("SH-2026-0101"), "{told:#}");
+    let path = format!("/api/v1/visits/{}/cancel", text(&visit, "/id"));
+    assert_eq!(manager.post(&path, &json!({ "reason": "By mistake." })).status, 200);
+    office.server.clock().advance(TimeDelta::days(6));
+    accept(&office.manager(), &found).expect_problem(412, "plan-stale");
+}
+
+#[test]
 fn two_go_together_both_take_it_along_and_neither_judges_it() {
     let both = format!("{}{}", inspector("iris", "DE", ""), inspector("tomas", "DE", ""));
     let office = office(&format!("{HEAD}[sites.S-0001]\npeople = 2\n{both}"));

@@ -115,7 +115,7 @@ fn one_shipment_that_cannot_be_read_keeps_no_other_waiting_and_is_told() {
     let walk = rescore(&office);
     assert_eq!((&walk["failed"], &walk["done"]), (&json!(1), &walk["total"]), "{walk:#}");
     let selection = drawn(&office, 50);
-    let pool = arrived(&office_after(&office, &bad)).len();
+    let pool = arrived(office_after(&office, &bad)).len();
     assert_eq!(selection["drawn"]["pool_size"].as_u64().unwrap() as usize, pool - 1, "all others are in it");
     run(&office, &format!("update shipments set intermediates = 'not a list' where key = '{bad}'"));
     let (cookie, _) = browser(&office, "ada");

@@ -66,6 +66,16 @@ impl TestDatabase {
         &self.url
     }
 
+    /// The size of its log, which is verified while nothing is appended.
+    #[must_use]
+    pub fn log_size(&self) -> u64 {
+        let verified = self.connect().write(|conn| {
+            endcheck_server::log::lock(conn)?;
+            endcheck_server::log::verify(conn)
+        });
+        verified.expect("the log verifies").size
+    }
+
     /// A connection of its own, to a migrated database.
     #[must_use]
     pub fn connect(&self) -> db::PooledConn {

@@ -119,8 +119,10 @@ pub struct Task {
     pub risk: i64,
     /// Where it is now.
     pub placed: Option<Placed>,
-    /// What a change of that costs; absent where nobody was told of it.
+    /// What a change of that costs.
     pub weight: Option<i64>,
+    /// Whether the host was told of it.
+    pub told: bool,
     pub locked: bool,
     /// Asked for as urgent.
     pub urgent: bool,

@@ -1,13 +1,14 @@
 //! Gathers the case of a plan: what is to be placed, who may be sent, and what happened meanwhile.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
+use chrono_tz::Tz;
 use endcheck_planner::visits::calendar::{
     Calendar, CalendarFault, Day, Instant, LocalTime as _, inspector_days, spans,
 };
 use endcheck_planner::visits::replan::notice_weight;
-use endcheck_protocol::ids::{PartyId, UserId};
+use endcheck_protocol::ids::{PartyId, UserId, VisitId};
 use endcheck_protocol::place::{Fence, Position};
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::VisitState;
@@ -115,6 +116,8 @@ struct Gathering<'a> {
     /// The number of each inspector who can be sent.
     people: HashMap<UserId, u32>,
     logins: HashMap<String, u32>,
+    /// Visits of which the host was told.
+    told: BTreeSet<VisitId>,
     apart: Vec<Apart>,
 }
 
@@ -149,18 +152,32 @@ pub fn gather(conn: &mut Conn, roster: &Roster, command: &ProposePlan, now: Time
         conflicts,
         people: HashMap::new(),
         logins: HashMap::new(),
+        told: BTreeSet::new(),
         apart: Vec::new(),
     };
+    if let Some(country) = command.country.as_ref().filter(|code| !countries::is_assigned(code)) {
+        let reason = format!("{country:?} is not an ISO 3166-1 alpha-2 code such as DE");
+        return Err(Error::invalid_field("country", reason));
+    }
     let mut calendar = store::to_place(conn, command.country.as_deref(), MOST_TASKS + 1)?;
     let unvisited = store::unvisited(conn, command.country.as_deref(), MOST_TASKS + 1)?;
-    calendar.retain(|(visit, _)| gathering.is_of_period(visit));
+    if i64::try_from(calendar.len().max(unvisited.len())).is_ok_and(|there| there > MOST_TASKS) {
+        return Err(Error::with_status(
+            422,
+            "cannot-be-planned",
+            "There is too much to plan with",
+            format!("More than {MOST_TASKS} visits or checks wait: plan by country."),
+        ));
+    }
+    calendar.retain(|(visit, subject)| gathering.is_of_period(visit, subject));
+    gathering.told = store::announced(conn)?;
     for (_, subject) in &calendar {
         gathering.categories.of(&subject.control_entry);
     }
     for subject in &unvisited {
         gathering.categories.of(&subject.control_entry);
     }
-    let (inspectors, inspector_days) = gathering.people(&accounts::inspectors(conn)?)?;
+    let (inspectors, mut inspector_days) = gathering.people(&accounts::inspectors(conn)?)?;
     let mut tasks = Vec::new();
     for (visit, subject) in calendar {
         tasks.extend(gathering.task(Some(visit), subject)?);
@@ -171,7 +188,9 @@ pub fn gather(conn: &mut Conn, roster: &Roster, command: &ProposePlan, now: Time
             Err(apart) => gathering.apart.push(apart),
         }
     }
+    known_ids(command, &tasks)?;
     let events = gathering.events()?;
+    gathering.keep_free_days(conn, &tasks, &mut inspector_days)?;
     Ok(Case {
         origin_at,
         now_at: now,
@@ -202,10 +221,30 @@ fn date(field: &str, text: &str) -> Result<NaiveDate> {
 impl<'a> Gathering<'a> {
     /// Whether a visit is to be placed within this period: it is on nobody's calendar, or within the period, or its
     /// time is over and nobody went.
-    fn is_of_period(&self, visit: &OnCalendar) -> bool {
-        let starts_at = self.zones.minute(visit.window_start_at);
+    fn is_of_period(&self, visit: &OnCalendar, subject: &Subject) -> bool {
+        let zone: Tz = subject.time_zone.parse().unwrap_or(Tz::UTC);
+        let day = day_number(visit.window_start_at.utc().with_timezone(&zone).date_naive());
         let over = self.zones.minute(visit.window_end_at) < self.now_min;
-        visit.inspector.is_none() || over || (0..self.command.days * DAY_MIN).contains(&starts_at)
+        visit.inspector.is_none() || over || (self.first..=self.last).contains(&day)
+    }
+
+    /// Takes away the days of people who have a visit that is not among the tasks. A window of more than a day and a
+    /// half says too little of when.
+    fn keep_free_days(&self, conn: &mut Conn, tasks: &[Task], days: &mut Vec<PersonDay>) -> Result<()> {
+        let at = |day: Day| self.zones.origin_at.plus(TimeDelta::days(i64::from(day - self.first)));
+        for booked in store::booked(conn, at(self.first - 1), at(self.last + 2))? {
+            if tasks.iter().any(|task| task.visit.as_ref() == Some(&booked.visit))
+                || booked.ends_at.since(booked.starts_at) > TimeDelta::hours(36)
+            {
+                continue;
+            }
+            let (from, to) = (self.zones.minute(booked.starts_at), self.zones.minute(booked.ends_at));
+            for user in [booked.inspector, booked.second].into_iter().flatten() {
+                let Some(number) = self.people.get(&user) else { continue };
+                days.retain(|day| day.inspector != *number || day.ends_at <= from || day.starts_at >= to);
+            }
+        }
+        Ok(())
     }
 
     fn people(
@@ -314,6 +353,9 @@ impl<'a> Gathering<'a> {
         let Some(place) = self.places.of(&key, &subject.site_name, position) else {
             return set_apart(self, "The roster's table of ways has no row for the site. Add one.");
         };
+        if let Some(reason) = visit.as_ref().and_then(|visit| self.untouchable(visit)) {
+            return set_apart(self, reason);
+        }
         let windows = match spans(&rules.week, self.first, self.last, &self.zones) {
             Ok(windows) => windows,
             Err(fault @ (CalendarFault::Zone { .. } | CalendarFault::Hours { .. })) => {
@@ -324,7 +366,7 @@ impl<'a> Gathering<'a> {
         let mut not_before = self.now_min + rules.notice_days * DAY_MIN;
         let state = visit.as_ref().and_then(|visit| VisitState::parse(&visit.state));
         let placed = visit.as_ref().and_then(|visit| self.placed(visit));
-        let told = matches!(state, Some(VisitState::Announced | VisitState::Dispatched));
+        let told = visit.as_ref().is_some_and(|visit| self.told.contains(&visit.id));
         let weight = placed
             .as_ref()
             .map(|placed| if told { 1 + notice_weight(self.now_min, placed.starts_at) } else { 1 });
@@ -355,6 +397,7 @@ impl<'a> Gathering<'a> {
                 (1 + subject.points.unwrap_or(0)).clamp(1, MOST_RISK - 1)
             },
             weight,
+            told,
             placed,
             urgent,
             version: visit.as_ref().map(|visit| visit.version),
@@ -367,6 +410,22 @@ impl<'a> Gathering<'a> {
             site_name: subject.site_name,
             time_zone: subject.time_zone,
         }))
+    }
+
+    /// Why a visit is left as it is, whatever is planned.
+    fn untouchable(&self, visit: &OnCalendar) -> Option<&'static str> {
+        let mut people = [&visit.inspector, &visit.second].into_iter().flatten().peekable();
+        people.peek()?;
+        let over = self.zones.minute(visit.window_end_at) < self.now_min;
+        let begun = self.zones.minute(visit.window_start_at) <= self.now_min;
+        if begun && !over {
+            return Some("Its time has begun: it is left as it is.");
+        }
+        if over && visit.state == VisitState::Dispatched.as_str() {
+            return Some("Its time is over and a device has it: it counts as missed once it is interrupted.");
+        }
+        let known = people.all(|user| self.people.contains_key(user));
+        (!over && !known).then_some("Somebody who is not on the roster has it: it is left as it is.")
     }
 
     /// Where a visit is on the calendar; nowhere when its time is over, or nobody of the roster has it.
@@ -422,6 +481,21 @@ impl<'a> Gathering<'a> {
         }
         Ok(self.countries.of(code))
     }
+}
+
+/// Refuses what is asked for and not there.
+fn known_ids(command: &ProposePlan, tasks: &[Task]) -> Result<()> {
+    let known = |visit: &VisitId| tasks.iter().any(|task| task.visit.as_ref() == Some(visit));
+    if let Some(visit) = command.locked.iter().find(|visit| !known(visit)) {
+        return Err(Error::invalid_field("locked", format!("{visit} is no visit that could be moved here")));
+    }
+    if let Some(check) = command.urgent.iter().find(|check| tasks.iter().all(|task| task.check != **check)) {
+        return Err(Error::invalid_field(
+            "urgent",
+            format!("{check} is no check that could be planned here"),
+        ));
+    }
+    Ok(())
 }
 
 /// Two days in order.

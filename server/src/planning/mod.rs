@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::idempotency::{Answer, OnceKey, once};
 use crate::visits::window::Window;
 use crate::visits::{self, Placement};
-use crate::{log, parties, reason, sites};
+use crate::{log, parties, reason, selection, sites};
 
 use case::{Case, Task};
 pub use http::{ApiDoc, routes};
@@ -338,6 +338,8 @@ fn prepare(conn: &mut Conn, actor: &Actor, command: ProposePlan, now: Timestamp)
 /// # Errors
 /// 409 `planner-busy` while another plan is searched for.
 fn ask(conn: &mut Conn, row: &store::PlanRow, now: Timestamp) -> Result<()> {
+    // One after the other, also on a database that lets several write.
+    log::lock(conn)?;
     let under_way = list(conn, now)?.into_iter().find(|plan| plan.stage == Stage::Searching);
     if let Some(other) = under_way {
         return Err(Error::conflict(
@@ -468,8 +470,8 @@ pub fn detail(conn: &mut Conn, id: &PlanId, now: Timestamp) -> Result<PlanDetail
 }
 
 fn found(conn: &mut Conn, id: &PlanId) -> Result<Option<(Case, Outcome, Vec<reasons::LeftOut>)>> {
-    let case = Case::read(&store::plan(conn, id)?.case_document)?;
     let Some((document, reasons)) = store::result(conn, id)? else { return Ok(None) };
+    let case = Case::read(&store::plan(conn, id)?.case_document)?;
     let reasons = serde_json::from_str(&reasons).map_err(|e| Error::Internal(e.into()))?;
     Ok(Some((case, Outcome::read(&document)?, reasons)))
 }
@@ -522,6 +524,7 @@ pub fn accept(
     decide(conn, actor, id, (ACCEPTED, &why), now)?;
     changed_since(conn, &case, now)?;
     let sent = review::sent(&case, &outcome);
+    taken_since(conn, &case, &outcome, now)?;
     let starts: BTreeMap<u32, i32> = outcome.days.iter().flat_map(|day| day.stops.iter().copied()).collect();
     for (number, task) in (0..).zip(&case.tasks) {
         let people = sent.get(&number).map(Vec::as_slice).unwrap_or_default();
@@ -549,7 +552,7 @@ fn place(
         }
         _ => false,
     };
-    if unchanged {
+    if unchanged || (task.locked && starts_at.is_none()) {
         return Ok(());
     }
     // Whoever led it before goes on to lead it.
@@ -583,27 +586,64 @@ fn changed_since(conn: &mut Conn, case: &Case, now: Timestamp) -> Result<()> {
     let mut changed = Vec::new();
     for task in &case.tasks {
         let same = match (&task.visit, task.version) {
-            (Some(visit), Some(version)) => visits::lock(conn, visit, now)?.version == version,
-            _ => !store::is_visited(conn, &task.check)?,
+            (Some(visit), Some(version)) => {
+                let visit = visits::lock(conn, visit, now)?;
+                visit.version == version && task.state.as_deref() == Some(visit.state.as_str())
+            }
+            _ => {
+                // Nobody schedules a visit for it from here on.
+                selection::hold(conn, &task.check)?;
+                !store::is_visited(conn, &task.check)?
+            }
         };
         if !same {
             changed.push(format!("{} at {}", task.shipment_key, task.site_name));
         }
     }
-    if changed.is_empty() {
-        return Ok(());
+    if changed.is_empty() { Ok(()) } else { Err(stale(changed)) }
+}
+
+/// Refuses when somebody got another visit meanwhile at the time of one of the plan's, or a time of the plan is over.
+fn taken_since(conn: &mut Conn, case: &Case, outcome: &Outcome, now: Timestamp) -> Result<()> {
+    let mut taken = Vec::new();
+    let end = case.instant((case.days + 2) * 24 * 60);
+    let others: Vec<store::Booked> = store::booked(conn, case.instant(-24 * 60), end)?
+        .into_iter()
+        .filter(|booked| case.tasks.iter().all(|task| task.visit.as_ref() != Some(&booked.visit)))
+        .filter(|booked| booked.ends_at.since(booked.starts_at) <= TimeDelta::hours(36))
+        .collect();
+    for day in &outcome.days {
+        let person = case.inspector_days.get(day.day as usize);
+        let user = person.and_then(|day| case.inspectors.get(day.inspector as usize)).map(|it| &it.user);
+        for (number, starts_at) in &day.stops {
+            let Some(task) = case.tasks.get(*number as usize) else { continue };
+            let (from, to) = (case.instant(*starts_at), case.instant(starts_at + task.duration_min));
+            let busy = others.iter().any(|other| {
+                let theirs =
+                    [&other.inspector, &other.second].into_iter().flatten().any(|it| Some(it) == user);
+                theirs && other.starts_at < to && from < other.ends_at
+            });
+            if busy || from < now {
+                taken.push(format!("{} at {}", task.shipment_key, task.site_name));
+            }
+        }
     }
+    if taken.is_empty() { Ok(()) } else { Err(stale(taken)) }
+}
+
+fn stale(changed: Vec<String>) -> Error {
     let more = changed.len().saturating_sub(5);
     let named = changed.into_iter().take(5).collect::<Vec<_>>().join(", ");
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(Error::with_status(
+    Error::with_status(
         412,
         "plan-stale",
         "Visits were changed meanwhile",
         format!(
-            "Since the plan was made these changed: {named}{and}. Nothing was changed; ask for a new plan."
+            "Since the plan was made these changed, or their inspector got another visit, or their time is over: \
+             {named}{and}. Nothing was put on the calendar; ask for a new plan."
         ),
-    ))
+    )
 }
 
 /// Puts a plan aside.

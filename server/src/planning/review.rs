@@ -252,7 +252,7 @@ fn moved_told(case: &Case, problem: &Problem, outcome: &Outcome, one: &replan::M
         visit: task.visit.clone(),
         shipment_key: task.shipment_key.clone(),
         site_name: task.site_name.clone(),
-        announced: matches!(task.state.as_deref(), Some("announced" | "dispatched")),
+        announced: task.told,
         from: ReviewPlacing {
             inspectors: named(&placed.inspectors),
             starts_at: case.instant(placed.starts_at),

@@ -210,6 +210,16 @@ impl Roster {
         let modes = modes(&document.modes, &mut faults);
         if let Some(ways) = &document.ways {
             ways_hold(ways, &mut faults);
+            for (number, one) in inspectors.iter().enumerate() {
+                let base = format!("base:{}", one.login);
+                if !ways.places.contains(&base) {
+                    faults.push(fault("ways.places", format!("has no {base}")));
+                }
+                if !one.nights.is_empty() {
+                    let reason = "with a table of ways there are no nights elsewhere: use modes".to_owned();
+                    faults.push(fault(&format!("inspectors[{number}].nights"), reason));
+                }
+            }
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -379,6 +389,10 @@ fn inspector(
         }
         None => working_week(&OFFICE_HOURS),
     };
+    if hours.iter().any(|spans| spans.len() > 1) {
+        let reason = "one span a day: breaks are planned by themselves".to_owned();
+        faults.push(fault(&format!("{path}.hours"), reason));
+    }
     let mut position = |path: String, latitude: f64, longitude: f64| {
         Position::from_degrees(latitude, longitude)
             .map_err(|error| faults.push(fault(&path, error.to_string())))

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::db::schema::{
     checks, current_assessments, licence_lines, plan_decisions, plan_progress, plan_results, plans, rosters,
-    selection_overrides, shipments, sites, users, visits,
+    selection_overrides, shipments, sites, users, visit_events, visits,
 };
 use crate::db::{Both, Conn, MultiBackend};
 use crate::error::{Error, Result};
@@ -299,6 +299,42 @@ pub(super) fn to_place(
         query = query.filter(sites::country.eq(country));
     }
     Ok(query.order((visits::due_at, visits::id)).limit(limit).load(conn)?)
+}
+
+/// Somebody's visit on the calendar.
+#[derive(Debug, Queryable)]
+pub(super) struct Booked {
+    pub visit: VisitId,
+    pub inspector: Option<UserId>,
+    pub second: Option<UserId>,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+}
+
+/// Unfinished visits that somebody has and whose windows touch a span of time.
+pub(super) fn booked(conn: &mut Conn, from: Timestamp, to: Timestamp) -> Result<Vec<Booked>> {
+    Ok(visits::table
+        .filter(visits::finished_at.is_null().and(visits::inspector_id.is_not_null()))
+        .filter(visits::window_start_at.lt(to).and(visits::window_end_at.gt(from)))
+        .order(visits::id)
+        .select((
+            visits::id,
+            visits::inspector_id,
+            visits::second_id,
+            visits::window_start_at,
+            visits::window_end_at,
+        ))
+        .load(conn)?)
+}
+
+/// Visits, unfinished, of which the host was told.
+pub(super) fn announced(conn: &mut Conn) -> Result<BTreeSet<VisitId>> {
+    let told = visits::table
+        .inner_join(visit_events::table.on(visit_events::visit_id.eq(visits::id)))
+        .filter(visits::finished_at.is_null().and(visit_events::verb.eq("announce")))
+        .select(visits::id)
+        .load(conn)?;
+    Ok(told.into_iter().collect())
 }
 
 /// Checks that no visit stands for and that were not dropped from their draw, by due date.
