@@ -202,7 +202,7 @@ fn keep(conn: &mut Conn, from: &Rescoring, step: Step, now: Timestamp) -> Result
 /// Begins a walk because somebody asked for it, and goes on in the background. Answers the newest walk.
 ///
 /// # Errors
-/// As [`begin`].
+/// As `begin`.
 pub async fn by_hand(app: &Arc<App>, now: Timestamp) -> Result<Option<Rescoring>> {
     let walk = app
         .write(move |conn| {
