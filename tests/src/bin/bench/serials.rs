@@ -34,8 +34,8 @@ const STATES_SQLITE: &str = "
         t.country, (select hash from serial_rules limit 1), 1 + i.position % 3,
         case when i.position % 1000 = 0 then 'lost' else 'in-place' end, h.end_user_id, h.site_id, t.country,
         '2025-01-01', '2025-06-01 00:00:00', 'in-person', null, null,
-        datetime('now', (i.position - 590000) * 60 || ' seconds'), 'seen', '2025-06-01',
-        datetime('now', (i.position - 590000) * 60 || ' seconds'), null, null, false, 2, false
+        datetime('now', ((i.position - 590000) * 60) || ' seconds'), 'seen', '2025-06-01',
+        datetime('now', ((i.position - 590000) * 60) || ' seconds'), null, null, false, 2, false
     from shipment_items i join shipments h on h.id = i.shipment_id
     join licence_lines l on l.id = h.licence_line_id join sites t on t.id = h.site_id
     where i.serial like 'SN-%'";
