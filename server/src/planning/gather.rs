@@ -155,9 +155,8 @@ pub fn gather(conn: &mut Conn, roster: &Roster, command: &ProposePlan, now: Time
         told: BTreeSet::new(),
         apart: Vec::new(),
     };
-    if let Some(country) = command.country.as_ref().filter(|code| !countries::is_assigned(code)) {
-        let reason = format!("{country:?} is not an ISO 3166-1 alpha-2 code such as DE");
-        return Err(Error::invalid_field("country", reason));
+    if let Some(code) = &command.country {
+        gathering.country("country", code)?;
     }
     let mut calendar = store::to_place(conn, command.country.as_deref(), MOST_TASKS + 1)?;
     let unvisited = store::unvisited(conn, command.country.as_deref(), MOST_TASKS + 1)?;
@@ -228,19 +227,12 @@ impl<'a> Gathering<'a> {
         visit.inspector.is_none() || over || (self.first..=self.last).contains(&day)
     }
 
-    /// Takes away the days of people who have a visit that is not among the tasks. A window of more than a day and a
-    /// half says too little of when.
+    /// Takes away the days of people who have a visit that is not among the tasks.
     fn keep_free_days(&self, conn: &mut Conn, tasks: &[Task], days: &mut Vec<PersonDay>) -> Result<()> {
         let at = |day: Day| self.zones.origin_at.plus(TimeDelta::days(i64::from(day - self.first)));
-        for booked in store::booked(conn, at(self.first - 1), at(self.last + 2))? {
-            if tasks.iter().any(|task| task.visit.as_ref() == Some(&booked.visit))
-                || booked.ends_at.since(booked.starts_at) > TimeDelta::hours(36)
-            {
-                continue;
-            }
+        for booked in store::booked_elsewhere(conn, (at(self.first - 1), at(self.last + 2)), tasks)? {
             let (from, to) = (self.zones.minute(booked.starts_at), self.zones.minute(booked.ends_at));
-            for user in [booked.inspector, booked.second].into_iter().flatten() {
-                let Some(number) = self.people.get(&user) else { continue };
+            for number in booked.people().filter_map(|user| self.people.get(user)) {
                 days.retain(|day| day.inspector != *number || day.ends_at <= from || day.starts_at >= to);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CheckId, PartyId, PlanId, ShipmentId, SiteId, UserId, VisitId};
@@ -9,6 +10,7 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::VisitState;
 use serde::Serialize;
 
+use super::case::Task;
 use crate::db::schema::{
     checks, current_assessments, licence_lines, plan_decisions, plan_progress, plan_results, plans, rosters,
     selection_overrides, shipments, sites, users, visit_events, visits,
@@ -311,9 +313,22 @@ pub(super) struct Booked {
     pub ends_at: Timestamp,
 }
 
-/// Unfinished visits that somebody has and whose windows touch a span of time.
-pub(super) fn booked(conn: &mut Conn, from: Timestamp, to: Timestamp) -> Result<Vec<Booked>> {
-    Ok(visits::table
+impl Booked {
+    pub fn people(&self) -> impl Iterator<Item = &UserId> {
+        [&self.inspector, &self.second].into_iter().flatten()
+    }
+}
+
+/// A window that is longer says too little of when somebody is there.
+const LONGEST_BOOKING_H: i64 = 36;
+
+/// Unfinished visits that somebody has, whose windows touch a span of time, and that are none of these tasks.
+pub(super) fn booked_elsewhere(
+    conn: &mut Conn,
+    (from, to): (Timestamp, Timestamp),
+    tasks: &[Task],
+) -> Result<Vec<Booked>> {
+    let mut booked: Vec<Booked> = visits::table
         .filter(visits::finished_at.is_null().and(visits::inspector_id.is_not_null()))
         .filter(visits::window_start_at.lt(to).and(visits::window_end_at.gt(from)))
         .order(visits::id)
@@ -324,7 +339,12 @@ pub(super) fn booked(conn: &mut Conn, from: Timestamp, to: Timestamp) -> Result<
             visits::window_start_at,
             visits::window_end_at,
         ))
-        .load(conn)?)
+        .load(conn)?;
+    let ours: BTreeSet<&VisitId> = tasks.iter().filter_map(|task| task.visit.as_ref()).collect();
+    booked.retain(|one| {
+        one.ends_at.since(one.starts_at) <= TimeDelta::hours(LONGEST_BOOKING_H) && !ours.contains(&one.visit)
+    });
+    Ok(booked)
 }
 
 /// Visits, unfinished, of which the host was told.
