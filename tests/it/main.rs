@@ -42,6 +42,7 @@ mod planning;
 #[cfg(test)]
 mod programme;
 #[cfg(test)]
+mod python;
 mod races;
 #[cfg(test)]
 mod refusals;

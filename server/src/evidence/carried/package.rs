@@ -133,7 +133,7 @@ impl Folder {
         let list = limited(&path.join(MANIFEST_FILE), MAX_MANIFEST_BYTES)
             .map_err(|error| format!("{MANIFEST_FILE}: {error}"))?;
         if Sha256::of(&list) != package.manifest {
-            return Err(format!("{MANIFEST_FILE}: it is not the list that the device signed"));
+            return Err(format!("{MANIFEST_FILE}: it is not the list that {PACKAGE_FILE} names"));
         }
         self.listed = std::str::from_utf8(&list)
             .map_err(|error| format!("{MANIFEST_FILE}: {error}"))
