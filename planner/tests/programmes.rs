@@ -4,7 +4,7 @@
 use endcheck_planner::sisr::{Unwatched, Watch};
 use endcheck_planner::visits::check::{Fault, check};
 use endcheck_planner::visits::generate::{Size, programme};
-use endcheck_planner::visits::replan::{Disturbance, announce as announce_all, disturb, hold, moves};
+use endcheck_planner::visits::replan::{Disturbance, announce as announce_all, day_of, disturb, hold, moves};
 use endcheck_planner::visits::{
     Announced, Inspector, Plan, Problem, Refusal, Run, Ways, plan, plan_best_of, plan_from, plan_seeds,
     schedule,
@@ -24,6 +24,7 @@ fn announce(problem: &mut Problem, plan: &Plan) {
             let announced = visit.announced.get_or_insert_with(|| Announced {
                 inspectors: Vec::new(),
                 starts_at: stop.starts_at,
+                day: day_of(stop.starts_at),
                 weight,
                 locked: stop.visit % 3 == 0,
             });

@@ -4,6 +4,7 @@
 use endcheck_planner::sisr::Unwatched;
 use endcheck_planner::visits::check::check;
 use endcheck_planner::visits::generate::{Size, programme};
+use endcheck_planner::visits::replan::day_of;
 use endcheck_planner::visits::ways::Ways;
 use endcheck_planner::visits::why::{Change, Reason, Time, easiest, make, why_not};
 use endcheck_planner::visits::{
@@ -254,7 +255,7 @@ fn for_a_visit_of_two_it_is_said_who_comes_along_and_what_it_takes() {
     locked.days.push(InspectorDay { inspector: 2, ..locked.days[0].clone() });
     locked.days[1].available = false;
     locked.visits[0].announced =
-        Some(Announced { inspectors: vec![0, 1], starts_at: 520, weight: 1, locked: true });
+        Some(Announced { inspectors: vec![0, 1], starts_at: 520, day: day_of(520), weight: 1, locked: true });
     assert_eq!(best(&locked, 0), (0, vec![second(1, 520), Change::MakeAvailable]));
     let plan = plan(&locked, 1, &schedule(9), &mut Unwatched).unwrap();
     let third = why_not(&locked, &plan, 0)[2].clone();

@@ -36,7 +36,23 @@ pub enum CanonicalError {
 pub fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     let value = serde_json::to_value(value).map_err(|e| CanonicalError::Syntax(e.to_string()))?;
     check_numbers(&value)?;
-    serde_json_canonicalizer::to_vec(&value).map_err(|e| CanonicalError::Syntax(e.to_string()))
+    // What the canonicalizer does besides is to order keys and write fractions; it takes three times as long.
+    let written =
+        if in_order(&value) { serde_json::to_vec(&value) } else { serde_json_canonicalizer::to_vec(&value) };
+    written.map_err(|e| CanonicalError::Syntax(e.to_string()))
+}
+
+/// Whether all keys come as JCS orders them, by UTF-16: below the surrogates that is the order of their bytes.
+fn in_order(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().all(in_order),
+        Value::Object(fields) => {
+            fields.keys().all(|key| key.chars().all(|c| c < '\u{e000}'))
+                && fields.keys().is_sorted()
+                && fields.values().all(in_order)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 /// Reads a canonical document, refusing every byte that `write` would not have written.
@@ -100,6 +116,26 @@ mod tests {
         for (text, reason) in refused {
             let error = read::<Sample>(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn whichever_way_it_is_written_the_bytes_are_the_same() {
+        let every: String =
+            (0..0x300).chain([0xd7ff, 0xe000, 0xffff, 0x1f600]).filter_map(char::from_u32).collect();
+        let keys =
+            ["b", "a", "B", "", "é", "\u{20ac}", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{1f600}", "\u{fb33}"];
+        for count in 0..=keys.len() {
+            for start in 0..keys.len() {
+                let fields = keys
+                    .iter()
+                    .cycle()
+                    .skip(start)
+                    .take(count)
+                    .map(|key| ((*key).to_owned(), every.clone().into()));
+                let value = Value::Array(vec![Value::Object(fields.collect()), 7.into(), Value::Null]);
+                assert_eq!(write(&value).unwrap(), serde_json_canonicalizer::to_vec(&value).unwrap());
+            }
         }
     }
 

@@ -52,7 +52,9 @@ impl Sha256 {
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        Self(hex::encode(bytes))
+        let mut text = vec![0; 2 * bytes.len()];
+        hex::encode_to_slice(bytes, &mut text).unwrap_or_default();
+        Self(String::from_utf8(text).unwrap_or_default())
     }
 
     #[must_use]

@@ -39,6 +39,7 @@ mod office;
 mod pictures;
 #[cfg(test)]
 mod planning;
+mod planning_guards;
 #[cfg(test)]
 mod programme;
 #[cfg(test)]

@@ -8,10 +8,10 @@ use crate::office::{Browser, Office, text, until};
 use crate::tablet::Tablet;
 
 /// The yard in Germany and the laboratory in Singapore; open every day, so that any day of the year will do.
-const HEAD: &str =
+pub const HEAD: &str =
     "title = \"Two posts\"\n[defaults]\nduration_min = 60\nhours = { mon-sun = [\"08:00-18:00\"] }\n";
 
-fn inspector(login: &str, base: &str, more: &str) -> String {
+pub fn inspector(login: &str, base: &str, more: &str) -> String {
     let (zone, country, latitude, longitude) = match base {
         "DE" => ("Europe/Berlin", "DE", 51.514, 7.466),
         _ => ("Asia/Singapore", "SG", 1.29, 103.852),
@@ -25,38 +25,38 @@ fn inspector(login: &str, base: &str, more: &str) -> String {
 }
 
 /// An office with a roster and nothing on the calendar.
-fn office(roster: &str) -> Office {
+pub fn office(roster: &str) -> Office {
     let office = Office::with_programme();
     assert_eq!(load(&office, roster).status, 201);
     office
 }
 
-fn load(office: &Office, roster: &str) -> Answer {
+pub fn load(office: &Office, roster: &str) -> Answer {
     office.manager().send("POST", "/api/v1/rosters", &[], Some(roster.as_bytes()))
 }
 
 /// A refusal, as it is told.
-fn refused(answer: &Answer, status: u16, code: &str) -> Value {
+pub fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     answer.expect_problem(status, code);
     answer.json()
 }
 
-fn fields(refused: &Value) -> Vec<String> {
+pub fn fields(refused: &Value) -> Vec<String> {
     refused["errors"].as_array().unwrap().iter().map(|error| text(error, "/field")).collect()
 }
 
 /// A day from today on.
-fn day(office: &Office, days: u64) -> NaiveDate {
+pub fn day(office: &Office, days: u64) -> NaiveDate {
     office.server.clock().now().day().checked_add_days(Days::new(days)).unwrap()
 }
 
 /// A request for a plan of five days from tomorrow.
-fn request(office: &Office) -> Value {
+pub fn request(office: &Office) -> Value {
     json!({ "first_day": day(office, 1), "days": 5, "note": "Next week", "iterations": 2000, "seeds": 2 })
 }
 
 /// Asks for a plan and waits until it is found.
-fn plan(manager: &Http, request: &Value) -> Value {
+pub fn plan(manager: &Http, request: &Value) -> Value {
     let asked = manager.post("/api/v1/plans", request).expect_json(201);
     let path = format!("/api/v1/plans/{}", text(&asked, "/id"));
     until("the plan", || manager.get(&path).expect_json(200)["stage"] != "searching");
@@ -66,20 +66,20 @@ fn plan(manager: &Http, request: &Value) -> Value {
     found
 }
 
-fn accept(manager: &Http, plan: &Value) -> Answer {
+pub fn accept(manager: &Http, plan: &Value) -> Answer {
     manager.post(&format!("/api/v1/plans/{}/accept", text(plan, "/id")), &json!({ "reason": "Looks right." }))
 }
 
 /// Checks of these shipments, due in a week.
-fn checks(office: &Office, shipments: &[&str]) -> Vec<String> {
+pub fn checks(office: &Office, shipments: &[&str]) -> Vec<String> {
     shipments.iter().map(|key| office.check(key)).collect()
 }
 
-fn visits(manager: &Http) -> Vec<Value> {
+pub fn visits(manager: &Http) -> Vec<Value> {
     manager.get("/api/v1/visits?all=true&limit=500").expect_json(200)["items"].as_array().unwrap().clone()
 }
 
-fn stops(plan: &Value) -> Vec<(String, String)> {
+pub fn stops(plan: &Value) -> Vec<(String, String)> {
     let days = plan["review"]["days"].as_array().unwrap();
     let stops = days.iter().flat_map(|day| {
         let stops = day["stops"].as_array().unwrap();
@@ -432,7 +432,11 @@ fn the_pages_show_the_plan_and_take_the_decision() {
     }
     assert!(page.get("/plans").contains("Ask for a plan"));
     let task = &found["review"]["left_out"][0]["task"];
-    assert!(page.get(&format!("{path}/reasons/{task}")).contains("Why not: Kallang"));
+    let why = page.get(&format!("{path}/reasons/{task}"));
+    assert!(
+        why.contains("Why not: Kallang") && why.contains("nights near the site before and after"),
+        "{why}"
+    );
     page.post(&format!("{path}/accept"), &[("reason", "Good.")]);
     assert!(page.get(&path).contains("accepted"));
     assert_eq!(visits(&office.manager()).len(), 1);

@@ -170,7 +170,7 @@ fn told(
     if announced.locked && !(same_person && announced.starts_at == starts_at) {
         faults.push(Fault::Locked { visit: number });
     }
-    let same_day = announced.starts_at.div_euclid(1_440) == starts_at.div_euclid(1_440);
+    let same_day = announced.day.0 <= starts_at && starts_at < announced.day.1;
     let moved = if !same_day { 2 } else { i64::from(announced.starts_at != starts_at) };
     costs.disruption += (moved + i64::from(!same_person)) * announced.weight;
 }

@@ -114,6 +114,8 @@ pub struct Announced {
     pub inspectors: Vec<u32>,
     /// When.
     pub starts_at: i32,
+    /// The day that was named, by the clock at the site: from its first instant until its last is over.
+    pub day: (i32, i32),
     /// What a change of it costs: the shorter the notice, the more.
     pub weight: i64,
     /// It must not be changed at all.
@@ -258,7 +260,7 @@ pub(crate) fn disruption(visit: &Visit, inspector: u32, starts_at: i32) -> i64 {
     if !announced.inspectors.contains(&inspector) {
         points += OTHER_INSPECTOR;
     }
-    if announced.starts_at.div_euclid(DAY_MIN) != starts_at.div_euclid(DAY_MIN) {
+    if !(announced.day.0..announced.day.1).contains(&starts_at) {
         points += OTHER_DAY;
     } else if announced.starts_at != starts_at {
         points += OTHER_TIME;

@@ -34,7 +34,14 @@ pub fn notice_weight(now: i32, starts_at: i32) -> i64 {
     1 + i64::from((14 - (starts_at - now).div_euclid(DAY_MIN)).clamp(0, 14))
 }
 
-/// Notes everything in a plan as announced; locks stay where they are.
+/// The day of an instant by the clock of the origin.
+#[must_use]
+pub fn day_of(instant: i32) -> (i32, i32) {
+    let from = instant.div_euclid(DAY_MIN) * DAY_MIN;
+    (from, from + DAY_MIN)
+}
+
+/// Notes everything in a plan as announced, for days by the clock of the origin; locks stay where they are.
 pub fn announce(problem: &mut Problem, plan: &Plan, now: i32) {
     for visit in &mut problem.visits {
         visit.announced = visit.announced.take().filter(|told| told.locked);
@@ -48,6 +55,7 @@ pub fn announce(problem: &mut Problem, plan: &Plan, now: i32) {
             let told = visit.announced.get_or_insert_with(|| Announced {
                 inspectors: Vec::new(),
                 starts_at: stop.starts_at,
+                day: day_of(stop.starts_at),
                 weight: notice_weight(now, stop.starts_at),
                 locked: false,
             });

@@ -75,6 +75,16 @@ pub fn why_not(problem: &Problem, plan: &Plan, visit: u32) -> Vec<Reason> {
     reasons
 }
 
+/// What keeps a visit out of a day that has nothing to do with time.
+#[must_use]
+pub fn obstacles(problem: &Problem, visit: u32, day: u32) -> Vec<Obstacle> {
+    let mut obstacles = Vec::new();
+    if let (Some(it), Some(on)) = (problem.visits.get(visit as usize), problem.days.get(day as usize)) {
+        about_people(problem, it, on, &mut obstacles);
+    }
+    obstacles
+}
+
 /// The remedies of each day, the easiest first: the fewest changes, then the smallest. One more inspector is named once,
 /// on the day where that is the least.
 #[must_use]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::envelope::{self, RECEIPT_TYPE};
 use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::place::Fence;
 use endcheck_protocol::record::{Act, Record};
@@ -15,6 +14,7 @@ use endcheck_protocol::visit::{RefusedTransition, Visit};
 use super::findings::Subject;
 use super::judge::{Judged, judge, storable};
 use super::observe::{Context, TravelLimits, observe};
+use super::receipts;
 use super::store::{self, FileState};
 use super::watch::Watch;
 use crate::accounts::{self, EnrolledDevice};
@@ -88,20 +88,28 @@ pub(super) fn take_in(
         .collect();
     let subjects: Vec<Sha256> = fresh.iter().map(|(judged, _)| judged.hash.clone()).collect();
     let logged = log::append_all(conn, EntryKind::Record, &subjects, now)?;
+    let given: Vec<Receipt> =
+        fresh.iter().zip(&logged).map(|((judged, _), logged)| receipt(device, judged, logged)).collect();
     let watch = Watch::of(conn, device)?;
-    let mut taker = Taker {
-        conn,
-        device,
-        enrolled: &enrolled,
-        rules,
-        now,
-        known: BTreeMap::new(),
-        watch,
-        roots: BTreeMap::new(),
-        named: Vec::new(),
-    };
-    for ((judged, bytes), logged) in fresh.into_iter().zip(logged) {
-        taker.keep(judged, bytes, &logged)?;
+    let (named, look_again) = receipts::keep_after(conn, &given, rules.authority, |conn| {
+        let mut taker = Taker {
+            conn,
+            device,
+            enrolled: &enrolled,
+            rules,
+            now,
+            known: BTreeMap::new(),
+            watch,
+            roots: BTreeMap::new(),
+            named: Vec::new(),
+        };
+        for ((judged, bytes), logged) in fresh.iter().zip(&logged) {
+            taker.keep(judged, bytes, logged)?;
+        }
+        let look_again = taker.watch.end(taker.conn, device, now)?;
+        Ok((taker.named, look_again))
+    })?;
+    for ((judged, _), logged) in fresh.into_iter().zip(&logged) {
         let outcome =
             if judged.quarantine.is_some() { RecordOutcome::Quarantined } else { RecordOutcome::Accepted };
         answers.insert(
@@ -109,8 +117,6 @@ pub(super) fn take_in(
             answer(judged.hash.clone(), outcome, logged.index, judged.quarantine.clone()),
         );
     }
-    let look_again = taker.watch.end(taker.conn, device, now)?;
-    let named = taker.named;
     let answers = hashes
         .iter()
         .map(|hash| {
@@ -118,6 +124,17 @@ pub(super) fn take_in(
         })
         .collect::<Result<_>>()?;
     Ok(TakenIn { answers, named, look_again })
+}
+
+fn receipt(device: &DeviceId, judged: &Judged, logged: &Logged) -> Receipt {
+    Receipt::Record {
+        device: device.clone(),
+        record: judged.hash.clone(),
+        quarantined: judged.quarantine.is_some(),
+        log_index: u64::try_from(logged.index).unwrap_or(0),
+        salt: logged.salt.clone(),
+        logged_at: logged.at,
+    }
 }
 
 fn answer(
@@ -172,24 +189,10 @@ impl Taker<'_> {
                 envelope: bytes,
             },
         )?;
-        self.receipt(judged, logged)?;
         match (record, &judged.quarantine) {
             (Some(record), None) => self.accept(judged, record, visit_id.as_ref()),
             _ => Ok(()),
         }
-    }
-
-    fn receipt(&mut self, judged: &Judged, logged: &Logged) -> Result<()> {
-        let receipt = Receipt::Record {
-            device: self.device.clone(),
-            record: judged.hash.clone(),
-            quarantined: judged.quarantine.is_some(),
-            log_index: u64::try_from(logged.index).unwrap_or(0),
-            salt: logged.salt.clone(),
-            logged_at: logged.at,
-        };
-        let envelope = sign_receipt(&receipt, self.rules.authority)?;
-        store::insert_receipt(self.conn, logged.index, self.device, &judged.hash, "record", &envelope)
     }
 
     /// What an accepted record does beyond being kept.
@@ -310,10 +313,4 @@ impl Taker<'_> {
         let found = observe(record, &context);
         self.watch.note(self.conn, subject, record, visit, found, self.now)
     }
-}
-
-/// A receipt, signed, as text.
-pub(super) fn sign_receipt(receipt: &Receipt, authority: &SigningKey) -> Result<String> {
-    let bytes = envelope::sign(RECEIPT_TYPE, receipt, authority).map_err(|e| Error::Internal(e.into()))?;
-    String::from_utf8(bytes).map_err(|e| Error::Internal(e.into()))
 }

@@ -16,6 +16,7 @@ mod judge;
 mod neighbours;
 mod observe;
 mod pictures;
+pub mod receipts;
 mod redact;
 mod sealed;
 mod settle;

@@ -11,7 +11,7 @@ use endcheck_protocol::time::Timestamp;
 use serde_json::json;
 
 use super::findings::{self, NewFinding, Subject, Weight};
-use super::intake::sign_receipt;
+use super::receipts;
 use super::store::{self, FileState, StoredFile};
 use crate::app::App;
 use crate::custody::{self, CustodyAct, Deed};
@@ -141,8 +141,7 @@ fn settle(
         log_index: u64::try_from(logged.index).unwrap_or(0),
         salt: logged.salt,
     };
-    let envelope = sign_receipt(&receipt, &app.keys.authority)?;
-    store::insert_receipt(conn, logged.index, &file.device, &file.record, "file", &envelope)?;
+    receipts::keep(conn, &[receipt], &app.keys.authority)?;
     let opened = "it opens to the bytes that were signed, and they are stored";
     custody::by_headquarters(conn, &deed(CustodyAct::Verified, opened), now)?;
     let free = "the receipt was given; the device may delete its copy";

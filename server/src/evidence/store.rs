@@ -408,26 +408,6 @@ pub(super) fn set_examined(
     Ok(())
 }
 
-pub(super) fn insert_receipt(
-    conn: &mut Conn,
-    log_index: i64,
-    device: &DeviceId,
-    record: &Sha256,
-    kind: &str,
-    envelope: &str,
-) -> Result<()> {
-    diesel::insert_into(receipts::table)
-        .values((
-            receipts::log_index.eq(log_index),
-            receipts::device_id.eq(device),
-            receipts::record_hash.eq(record),
-            receipts::kind.eq(kind),
-            receipts::envelope.eq(envelope),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
 /// Receipts of the device from `from` in the log on.
 pub(super) fn receipts(
     conn: &mut Conn,

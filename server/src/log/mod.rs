@@ -68,11 +68,11 @@ pub fn append_all(
     let (mut size, roots) = store::lock_head(conn)?;
     let mut range = CompactRange::from_parts(u64::try_from(size).unwrap_or(0), roots)
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("the log's head does not fit its size {size}")))?;
+    let mut salts = vec![[0_u8; 32]; subjects.len()];
+    getrandom::fill(salts.as_flattened_mut()).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let mut rows = Vec::with_capacity(subjects.len());
-    for subject in subjects {
-        let mut salt = [0_u8; 32];
-        getrandom::fill(&mut salt).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-        let entry = LogEntry::new(kind, now, &salt, subject);
+    for (subject, salt) in subjects.iter().zip(&salts) {
+        let entry = LogEntry::new(kind, now, salt, subject);
         let bytes = entry.to_bytes().map_err(|e| Error::Internal(e.into()))?;
         let leaf = leaf_hash(&bytes);
         for (level, position, root) in range.push(leaf.clone()) {

@@ -134,6 +134,8 @@ pub struct Placed {
     pub inspectors: Vec<u32>,
     pub starts_at: i32,
     pub ends_at: i32,
+    /// The day of that, by the clock at the site.
+    pub day: (i32, i32),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -282,6 +284,7 @@ fn visit(task: &Task) -> Visit {
     let announced = task.placed.as_ref().zip(task.weight).map(|(placed, weight)| Announced {
         inspectors: placed.inspectors.clone(),
         starts_at: placed.starts_at,
+        day: placed.day,
         weight,
         locked: task.locked,
     });

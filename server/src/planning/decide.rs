@@ -105,9 +105,12 @@ fn changed_since(conn: &mut Conn, case: &Case, now: Timestamp) -> Result<()> {
                 visit.version == version && task.state.as_deref() == Some(visit.state.as_str())
             }
             _ => {
-                // Nobody schedules a visit for it from here on.
-                selection::hold(conn, &task.check)?;
-                !store::is_visited(conn, &task.check)?
+                // Nobody schedules a visit for it, or drops it, from here on.
+                match selection::hold(conn, &task.check) {
+                    Ok(_) => !store::is_visited(conn, &task.check)?,
+                    Err(Error::Refused(problem)) if problem.code == "check-dropped" => false,
+                    Err(error) => return Err(error),
+                }
             }
         };
         if !same {

@@ -221,8 +221,7 @@ impl<'a> Gathering<'a> {
     /// Whether a visit is to be placed within this period: it is on nobody's calendar, or within the period, or its
     /// time is over and nobody went.
     fn is_of_period(&self, visit: &OnCalendar, subject: &Subject) -> bool {
-        let zone: Tz = subject.time_zone.parse().unwrap_or(Tz::UTC);
-        let day = day_number(visit.window_start_at.utc().with_timezone(&zone).date_naive());
+        let day = day_number(local_date(visit.window_start_at, &subject.time_zone));
         let over = self.zones.minute(visit.window_end_at) < self.now_min;
         visit.inspector.is_none() || over || (self.first..=self.last).contains(&day)
     }
@@ -357,7 +356,7 @@ impl<'a> Gathering<'a> {
         let windows = windows.into_iter().map(|(open, close)| (open.max(self.now_min), close));
         let mut not_before = self.now_min + rules.notice_days * DAY_MIN;
         let state = visit.as_ref().and_then(|visit| VisitState::parse(&visit.state));
-        let placed = visit.as_ref().and_then(|visit| self.placed(visit));
+        let placed = visit.as_ref().and_then(|visit| self.placed(visit, &subject.time_zone));
         let told = visit.as_ref().is_some_and(|visit| self.told.contains(&visit.id));
         let weight = placed
             .as_ref()
@@ -421,7 +420,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Where a visit is on the calendar; nowhere when its time is over, or nobody of the roster has it.
-    fn placed(&self, visit: &OnCalendar) -> Option<Placed> {
+    fn placed(&self, visit: &OnCalendar, zone: &str) -> Option<Placed> {
         let inspectors: Vec<u32> = [&visit.inspector, &visit.second]
             .into_iter()
             .flatten()
@@ -430,7 +429,9 @@ impl<'a> Gathering<'a> {
         let (starts_at, ends_at) =
             (self.zones.minute(visit.window_start_at), self.zones.minute(visit.window_end_at));
         let stands = !inspectors.is_empty() && ends_at >= self.now_min;
-        stands.then_some(Placed { inspectors, starts_at, ends_at })
+        let day = day_number(local_date(visit.window_start_at, zone));
+        let day = (self.start_of(zone, day), self.start_of(zone, day + 1));
+        stands.then_some(Placed { inspectors, starts_at, ends_at, day })
     }
 
     fn events(&mut self) -> Result<Vec<Event>> {
@@ -473,6 +474,11 @@ impl<'a> Gathering<'a> {
         }
         Ok(self.countries.of(code))
     }
+}
+
+/// The date of an instant in a zone.
+fn local_date(at: Timestamp, zone: &str) -> NaiveDate {
+    at.utc().with_timezone(&zone.parse().unwrap_or(Tz::UTC)).date_naive()
 }
 
 /// Refuses what is asked for and not there.

@@ -97,7 +97,7 @@ async fn find(app: Data<App>, actor: Actor, id: Path<PlanId>) -> Result<Json<Pla
 async fn reasons(app: Data<App>, actor: Actor, path: Path<(PlanId, u32)>) -> Result<Json<Vec<DayReason>>> {
     actor.require(Permission::ReadVisits)?;
     let (id, task) = path.into_inner();
-    let (_, reasons) = app.into_inner().read(move |conn| super::day_reasons(conn, &id, task)).await?;
+    let reasons = app.into_inner().read(move |conn| super::day_reasons(conn, &id, task)).await?.days;
     Ok(Json(reasons))
 }
 

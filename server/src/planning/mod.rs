@@ -475,16 +475,28 @@ fn found(conn: &mut Conn, id: &PlanId) -> Result<Option<(Case, Outcome, Vec<reas
     Ok(Some((case, Outcome::read(&document)?, reasons)))
 }
 
-/// Why one task is on none of the inspector-days, with the task.
+/// Why a task is not in a plan.
+#[derive(Debug)]
+pub struct TaskReasons {
+    /// Where and of which shipment.
+    pub name: String,
+    /// One for each day of each inspector.
+    pub days: Vec<DayReason>,
+    /// The smallest changes that would let it in, the easiest first; each was tried.
+    pub easiest: Vec<String>,
+}
+
+/// Why one task is on none of the inspector-days.
 ///
 /// # Errors
 /// 404 when there is no such plan or task, or nothing was found yet.
-pub fn day_reasons(conn: &mut Conn, id: &PlanId, task: u32) -> Result<(String, Vec<DayReason>)> {
+pub fn day_reasons(conn: &mut Conn, id: &PlanId, task: u32) -> Result<TaskReasons> {
     let (case, outcome, _) = found(conn, id)?.ok_or_else(|| Error::not_found("plan"))?;
     let problem = case.problem().map_err(solve::refused)?;
     let of = case.tasks.get(task as usize).ok_or_else(|| Error::not_found("task"))?;
     let name = format!("{}, {}", of.site_name, of.shipment_key);
-    Ok((name, reasons::by_day(&case, &problem, &outcome, task)))
+    let (days, easiest) = reasons::by_day(&case, &problem, &outcome, task);
+    Ok(TaskReasons { name, days, easiest })
 }
 
 /// Ends a search with the best so far.

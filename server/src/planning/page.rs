@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::review::{Review, ReviewDay};
 use super::timeline::MOST_LINES;
-use super::{Away, Closed, DayReason, PlanSummary, ProposePlan, Stage, VisaRefused, map, store, timeline};
+use super::{Away, Closed, PlanSummary, ProposePlan, Stage, TaskReasons, VisaRefused, map, store, timeline};
 use crate::accounts::{PageSession, Permission};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -359,8 +359,7 @@ async fn dismiss(
 struct ReasonsPage {
     shell: Shell,
     plan: PlanId,
-    name: String,
-    reasons: Vec<DayReason>,
+    task: TaskReasons,
 }
 
 async fn reasons(app: Data<App>, session: PageSession, path: Path<(PlanId, u32)>) -> Result<HttpResponse> {
@@ -370,8 +369,8 @@ async fn reasons(app: Data<App>, session: PageSession, path: Path<(PlanId, u32)>
     let page = app
         .into_inner()
         .read(move |conn| {
-            let (name, reasons) = super::day_reasons(conn, &id, task)?;
-            Ok(ReasonsPage { shell, plan: id, name, reasons })
+            let task = super::day_reasons(conn, &id, task)?;
+            Ok(ReasonsPage { shell, plan: id, task })
         })
         .await?;
     pages::html(&page)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use endcheck_planner::visits::Obstacle;
-use endcheck_planner::visits::why::{Change, Reason, Time, easiest, why_not};
+use endcheck_planner::visits::why::{Change, Reason, Time, easiest, obstacles, why_not};
 use endcheck_planner::visits::{Plan, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -56,20 +56,32 @@ pub fn left_out(case: &Case, problem: &Problem, outcome: &Outcome, mut heard: im
             return LeftOut { task, counts: Vec::new(), easiest: Vec::new(), worked_out: false };
         }
         let reasons = why_not(problem, &plan, task);
-        let easiest = easiest(&reasons).into_iter().take(EASIEST);
-        let mut told: Vec<String> = easiest.map(|(day, changes)| remedy(case, day, &changes)).collect();
-        if told.is_empty() {
-            told.extend(nights_near(problem, &plan, task).into_iter().take(EASIEST).map(|day| {
-                format!(
-                    "{}, {}: nights near the site before and after, written into the roster",
-                    who(case, day),
-                    date(case, day)
-                )
-            }));
-        }
-        LeftOut { task, counts: counts(&reasons), easiest: told, worked_out: true }
+        let easiest = easiest_told(case, problem, &plan, (task, &reasons));
+        LeftOut { task, counts: counts(&reasons), easiest, worked_out: true }
     };
     tasks.into_iter().enumerate().map(one).collect()
+}
+
+/// The smallest changes that would let a task in; where no change of one day would, the nights that do.
+fn easiest_told(
+    case: &Case,
+    problem: &Problem,
+    plan: &Plan,
+    (task, reasons): (u32, &[Reason]),
+) -> Vec<String> {
+    let easiest = easiest(reasons).into_iter().take(EASIEST);
+    let told: Vec<String> = easiest.map(|(day, changes)| remedy(case, day, &changes)).collect();
+    if !told.is_empty() {
+        return told;
+    }
+    let nights = nights_near(problem, plan, task).into_iter().take(EASIEST).map(|day| {
+        format!(
+            "{}, {}: nights near the site before and after, written into the roster",
+            who(case, day),
+            date(case, day)
+        )
+    });
+    nights.collect()
 }
 
 /// The first day of each inspector on which a task fits once they sleep beside the site before and after, whoever
@@ -93,10 +105,11 @@ fn nights_near(problem: &Problem, plan: &Plan, task: u32) -> Vec<u32> {
     days.into_iter().map(|(_, day)| day).collect()
 }
 
-/// Why a task is on none of the inspector-days, one by one.
+/// Why a task is on none of the inspector-days, one by one; and the smallest changes that would let it in.
 #[must_use]
-pub fn by_day(case: &Case, problem: &Problem, outcome: &Outcome, task: u32) -> Vec<DayReason> {
-    let reasons = why_not(problem, &outcome.plan(), task);
+pub fn by_day(case: &Case, problem: &Problem, outcome: &Outcome, task: u32) -> (Vec<DayReason>, Vec<String>) {
+    let plan = outcome.plan();
+    let reasons = why_not(problem, &plan, task);
     let told = reasons.iter().map(|reason| {
         let mut obstacles: Vec<String> =
             reason.obstacles.iter().map(|obstacle| obstacle_told(case, reason.day, *obstacle)).collect();
@@ -116,24 +129,21 @@ pub fn by_day(case: &Case, problem: &Problem, outcome: &Outcome, task: u32) -> V
             remedy: changes.map(|changes| remedy(case, reason.day, &changes)),
         }
     });
-    told.collect()
+    (told.collect(), easiest_told(case, problem, &plan, (task, &reasons)))
 }
 
 /// What keeps a task from being made on the days of those who were announced, in a few words.
 #[must_use]
-pub fn why_not_as_announced(case: &Case, problem: &Problem, outcome: &Outcome, task: u32) -> Vec<String> {
+pub fn why_not_as_announced(case: &Case, problem: &Problem, task: u32) -> Vec<String> {
     let Some(placed) = case.tasks.get(task as usize).and_then(|task| task.placed.as_ref()) else {
         return Vec::new();
     };
-    let reasons = why_not(problem, &outcome.plan(), task);
-    let announced = reasons.iter().filter(|reason| {
-        case.inspector_days.get(reason.day as usize).is_some_and(|day| {
-            placed.inspectors.contains(&day.inspector)
-                && (day.starts_at..=day.ends_at).contains(&placed.starts_at)
-        })
+    let announced = (0..).zip(&case.inspector_days).filter(|(_, day)| {
+        placed.inspectors.contains(&day.inspector)
+            && (day.starts_at..=day.ends_at).contains(&placed.starts_at)
     });
-    let told = announced.flat_map(|reason| {
-        reason.obstacles.iter().map(|obstacle| obstacle_told(case, reason.day, *obstacle))
+    let told = announced.flat_map(|(day, _)| {
+        obstacles(problem, task, day).into_iter().map(move |obstacle| obstacle_told(case, day, obstacle))
     });
     let mut told: Vec<String> = told.collect();
     told.dedup();

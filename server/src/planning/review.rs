@@ -188,7 +188,7 @@ pub fn review(case: &Case, problem: &Problem, outcome: &Outcome, left_out: &[Lef
     Review {
         score: outcome.score,
         days,
-        moves: moves.iter().filter_map(|one| moved_told(case, problem, outcome, one)).collect(),
+        moves: moves.iter().filter_map(|one| moved_told(case, problem, one)).collect(),
         left_out: left_out.iter().filter_map(|one| left_out_told(case, one)).collect(),
         apart: case.apart.iter().map(apart_told).collect(),
         events: case.events.iter().map(|event| event.told().to_owned()).collect(),
@@ -228,7 +228,7 @@ fn country(case: &Case, task: &Task) -> String {
     case.countries.get(task.country as usize).cloned().unwrap_or_default()
 }
 
-fn moved_told(case: &Case, problem: &Problem, outcome: &Outcome, one: &replan::Move) -> Option<ReviewMove> {
+fn moved_told(case: &Case, problem: &Problem, one: &replan::Move) -> Option<ReviewMove> {
     let task = case.tasks.get(one.visit as usize)?;
     let placed = task.placed.as_ref()?;
     let named = |people: &[u32]| -> Vec<String> {
@@ -236,7 +236,7 @@ fn moved_told(case: &Case, problem: &Problem, outcome: &Outcome, one: &replan::M
         people.map(|person| person.name.clone()).collect()
     };
     let why = if one.forced {
-        let told = reasons::why_not_as_announced(case, problem, outcome, one.visit);
+        let told = reasons::why_not_as_announced(case, problem, one.visit);
         if told.is_empty() {
             "It cannot be made at that time: hours, ways or notice do not allow it.".to_owned()
         } else {

@@ -59,14 +59,24 @@ fn main() -> anyhow::Result<()> {
     }
     let chosen =
         FIGURES.iter().filter(|(name, _)| arguments.is_empty() || arguments.iter().any(|a| a == name));
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (name, figure) in chosen {
         table::say(&format!("measuring {name} …"));
-        rows.extend(figure().with_context(|| format!("the figure {name}"))?);
+        match figure() {
+            Ok(measured) => {
+                table::say(&table::printed(&measured));
+                rows.extend(measured);
+            }
+            Err(error) => {
+                table::say(&format!("{name} could not be measured: {error:?}"));
+                failed.push(*name);
+            }
+        }
     }
     table::say(&table::printed(&rows));
     let folder = results_folder()?;
     std::fs::write(folder.join("results.json"), serde_json::to_vec_pretty(&table::document(&rows))?)?;
+    anyhow::ensure!(failed.is_empty(), "could not be measured: {}", failed.join(", "));
     Ok(())
 }
 

@@ -39,7 +39,7 @@ const SHIPMENTS_SQLITE: &str = "
     from n join s on s.at = n.i % s.many;
     with i as (select * from shipment_items limit 1)
     insert into shipment_items
-    select replace(s.id, '7c1b', '7c1c'), s.id, 'i1', i.manufacturer, i.part_number, i.description, s.key, null,
+    select replace(s.id, '-7c1b-', '-7c1c-'), s.id, 'i1', i.manufacturer, i.part_number, i.description, s.key, null,
         i.quantity, i.unit, 0
     from shipments s join i where s.key like 'M-%'";
 
@@ -52,7 +52,7 @@ const SHIPMENTS_POSTGRES: &str = "
     from generate_series(1, 1000000) i join s on s.at = i % s.many;
     with i as (select * from shipment_items limit 1)
     insert into shipment_items
-    select replace(s.id, '7c1b', '7c1c'), s.id, 'i1', i.manufacturer, i.part_number, i.description, s.key, null,
+    select replace(s.id, '-7c1b-', '-7c1c-'), s.id, 'i1', i.manufacturer, i.part_number, i.description, s.key, null,
         i.quantity, i.unit, 0
     from shipments s cross join i where s.key like 'M-%'";
 
