@@ -46,7 +46,8 @@ where
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
-    let verifies = args.get(1).is_some_and(|verb| verb == "verify");
+    let mut words = args.iter().skip(1).filter(|word| !word.to_string_lossy().starts_with('-'));
+    let verifies = words.next().is_some_and(|verb| verb == "verify");
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

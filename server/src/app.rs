@@ -326,6 +326,8 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
             .wrap(actix_web::middleware::Compress::default())
             .configure(routes)
     })
+    // Else the end of a long answer waits 40 ms for the client to say that it has the beginning.
+    .tcp_nodelay(true)
     .workers(2)
     .keep_alive(std::time::Duration::from_secs(75))
     .client_request_timeout(std::time::Duration::from_secs(60))

@@ -170,6 +170,10 @@ fn a_whole_visit_goes_by_stick_alone_and_a_finder_learns_only_sizes() {
         (device, &json!(records))
     );
     case.office.as_person(&case.office.iris).get("/api/v1/carried").expect_problem(403, "not-permitted");
+    case.office.tick();
+    let ledger =
+        case.office.investigator().get(&format!("/api/v1/visits/{}/custody", case.visit)).expect(200);
+    assert!(ledger.text().contains("carried by Omar Faye, courier in the package"), "{}", ledger.text());
 
     let log_size = case.office.server.check();
     let taken = case.tablet.line(&["sync", "--from", &case.stick()]);

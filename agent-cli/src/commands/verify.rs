@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::Verify;
 use crate::refusal::ExitStatus;
-use crate::ui::Ui;
+use crate::ui::{Ui, steers};
 use crate::verify::{self, Bag, Check, Outcome, Papers};
 
 /// No paper is larger.
@@ -138,11 +138,7 @@ fn line(check: &Check) -> String {
 
 /// Names and texts come from whoever made the files: nothing in them may steer the terminal.
 fn plain(text: &str) -> String {
-    let told = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if told(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn many(first: &Check, count: usize) -> String {

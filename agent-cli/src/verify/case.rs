@@ -89,6 +89,13 @@ impl<'a> Verifier<'a> {
         self.checklist(bag);
         self.ledger_of(&bundle);
         self.findings(bag);
+        for path in ["data/report.html", "data/CERTIFICATE-draft.md", "data/VERIFY.md"] {
+            if bag.hashes.contains_key(path) {
+                let said = "its bytes are those that were exported; what it says is for reading, and was not compared \
+                            with the records";
+                self.say(path, "for-reading", (Outcome::Holds, said.to_owned()));
+            }
+        }
     }
 
     /// Whether everything in the bag is shown in one state of the log, and the log that holds the bag's name
@@ -169,7 +176,9 @@ impl<'a> Verifier<'a> {
         let before = place.logged_at;
         let clock = format!("; the device's own clock says {}", signed.content.clock.device_at);
         let Some(anchor) = signed.content.anchor.as_ref().filter(|anchor| anchor.size > 0) else {
-            return (Outcome::Holds, format!("made before {before}; it names no state of the log{clock}"));
+            let said =
+                format!("made before {before} by the log's clock; it names no state of the log{clock}");
+            return (Outcome::Holds, said);
         };
         if anchor.size > place.index {
             let why = format!(
@@ -186,7 +195,10 @@ impl<'a> Verifier<'a> {
             Ok(after) if after > before => {
                 (Outcome::Failed, format!("made after {after}, but logged before, at {before}"))
             }
-            Ok(after) => (Outcome::Holds, format!("made after {after} and before {before}{clock}")),
+            Ok(after) => {
+                let said = format!("made after {after} and before {before} by the log's clock{clock}");
+                (Outcome::Holds, said)
+            }
         }
     }
 
@@ -243,7 +255,7 @@ impl<'a> Verifier<'a> {
                 && matches!(&line.entry.note, Note::Custody { act: CustodyAct::Exported, .. })
         });
         let found = if exported {
-            (Outcome::Holds, format!("{} entries, its export among them", papers.ledger.len()))
+            (Outcome::Holds, format!("{} entries, an export at its end", papers.ledger.len()))
         } else {
             (
                 Outcome::NotChecked,
@@ -297,8 +309,17 @@ impl Verifier<'_> {
             .receipts
             .iter()
             .any(|receipt| matches!(&receipt.content, Receipt::File { record: of, .. } if of == record));
+        let held = self.papers.ledger.iter().any(|(_, line)| {
+            use CustodyAct::{Released, Verified};
+            matches!(&line.entry.note, Note::Custody { act: Verified | Released, subject: Some(of), .. }
+                if of == record)
+        });
         if receipted && !redacted {
             let why = format!("headquarters gave a receipt for the file, and left it out: {why}");
+            return (Outcome::Failed, why);
+        }
+        if held && !redacted {
+            let why = format!("the ledger says that headquarters held the file, and it was left out: {why}");
             return (Outcome::Failed, why);
         }
         (Outcome::NotChecked, format!("the file is not here: {why}"))

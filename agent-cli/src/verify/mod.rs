@@ -14,6 +14,7 @@ mod whole;
 use endcheck_protocol::bag::Bundle;
 use endcheck_protocol::record::Record;
 use endcheck_protocol::sync::{DeviceCertificate, Receipt, RecordKey};
+use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::tlog::{EntryKind, Policy};
 use serde::Serialize;
 
@@ -102,6 +103,10 @@ impl<'a> Verifier<'a> {
             let found = self.trust.in_log(EntryKind::KeyEvent, &one.subject);
             self.say(&one.file, "revocation-in-log", found);
         }
+        if self.bundle.is_some() {
+            let found = self.trust.times();
+            self.say("data/proofs", "log-times", found);
+        }
         let committed = whole::committed(papers, &self.trust);
         for signed in &papers.records {
             self.record(signed, &committed);
@@ -182,6 +187,9 @@ impl<'a> Verifier<'a> {
                 }
             };
             self.say(&signed.file, "record-order", found);
+        } else if signed.content.seq > 0 {
+            let why = format!("number {} of the device names none before it", signed.content.seq);
+            self.say(&signed.file, "record-order", (Outcome::Failed, why));
         }
     }
 
@@ -247,20 +255,20 @@ impl<'a> Verifier<'a> {
         if content.org != record.org {
             return Err(format!("a record of {:?} under a certificate of {:?}", record.org, content.org));
         }
-        // Enrolment certifies from the day before on: the device's clock may be behind.
-        let issued_day = content.issued_at.day();
-        if listed.first_day < issued_day.pred_opt().unwrap_or(issued_day) {
-            let issued = content.issued_at;
-            return Err(format!("the key is for {}, but was certified later, at {issued}", listed.first_day));
-        }
         let day = record.clock.device_at.day();
+        // When it says that it was issued, or when the log took it in: whichever is later.
+        let issued_at = self.issued_at(certificate);
+        // Enrolment certifies from the day before on: the device's clock may be behind.
+        if day < issued_at.day().pred_opt().unwrap_or(issued_at.day()) {
+            return Err(format!("dated {day}, but the key was certified later, at {issued_at}"));
+        }
         let another = self.papers.certificates.iter().any(|other| {
             other.content.device == content.device
                 && self.trust.by_authority(&other.envelope).0 == Outcome::Holds
                 && other.content.record_keys.iter().any(|key| {
                     key.fingerprint != listed.fingerprint
                         && (key.first_day..=key.last_day).contains(&day)
-                        && !gives_way(certificate, listed, other, key)
+                        && !self.gives_way(signed, (certificate, listed), (other, key))
                 })
         });
         if another {
@@ -283,6 +291,39 @@ impl<'a> Verifier<'a> {
         }
     }
 
+    /// When a certificate was issued, by its own word, and not before the log took it in.
+    fn issued_at(&self, certificate: &Signed<DeviceCertificate>) -> Timestamp {
+        let logged = self.trust.logged(EntryKind::KeyEvent, &certificate.envelope.hash);
+        let said = certificate.content.issued_at;
+        logged.map_or(said, |place| place.logged_at.max(said))
+    }
+
+    /// Whether one of two keys for a day is the single key for many days that a device was enrolled with, and the
+    /// other the key for the day that took its place later; what the first had signed was in the log by then.
+    fn gives_way(
+        &self,
+        signed: &Signed<Record>,
+        one: (&Signed<DeviceCertificate>, &RecordKey),
+        other: (&Signed<DeviceCertificate>, &RecordKey),
+    ) -> bool {
+        let is_long = |key: &RecordKey| key.last_day.signed_duration_since(key.first_day).num_days() > 1;
+        let earlier = |a: &Signed<DeviceCertificate>, b: &Signed<DeviceCertificate>| {
+            let place = |of: &Signed<_>| self.trust.logged(EntryKind::KeyEvent, &of.envelope.hash);
+            let logged = place(a).zip(place(b)).is_none_or(|(a, b)| a.is_before(&b));
+            logged && a.content.issued_at < b.content.issued_at
+        };
+        match (is_long(one.1), is_long(other.1)) {
+            (true, false) => {
+                let record = self.trust.logged(EntryKind::Record, &signed.envelope.hash);
+                let renewed = self.trust.logged(EntryKind::KeyEvent, &other.0.envelope.hash);
+                let in_time = record.zip(renewed).is_none_or(|(record, renewed)| record.is_before(&renewed));
+                in_time && earlier(one.0, other.0)
+            }
+            (false, true) => earlier(other.0, one.0),
+            _ => false,
+        }
+    }
+
     /// What a proof is about, as far as it is here.
     fn subject(&self, proof: &Proof) -> Found {
         let subject = &proof.opening.subject;
@@ -296,22 +337,6 @@ impl<'a> Verifier<'a> {
             Some(file) => (Outcome::Holds, format!("it is about {file}")),
             None => (Outcome::NotChecked, format!("what it is about, {subject}, is not among the files")),
         }
-    }
-}
-
-/// Whether one of two keys for a day is the single key for many days that a device was enrolled with, and the
-/// other the key for the day that took its place.
-fn gives_way(
-    one: &Signed<DeviceCertificate>,
-    one_key: &RecordKey,
-    other: &Signed<DeviceCertificate>,
-    other_key: &RecordKey,
-) -> bool {
-    let is_long = |key: &RecordKey| key.last_day.signed_duration_since(key.first_day).num_days() > 1;
-    match (is_long(one_key), is_long(other_key)) {
-        (true, false) => one.content.issued_at < other.content.issued_at,
-        (false, true) => other.content.issued_at < one.content.issued_at,
-        _ => false,
     }
 }
 

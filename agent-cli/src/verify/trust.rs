@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::TimeDelta;
 use endcheck_protocol::bag::{AnchorProof, Bundle, derived_subject};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::Envelope;
@@ -17,6 +18,9 @@ use super::{Found, Outcome};
 
 /// A checkpoint that was judged: what it says, where a log of the policy signed it, and what is to be said.
 type Judged = (Option<Checkpoint>, Found);
+
+/// How far the clocks of headquarters' servers may be apart.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(10);
 
 pub(super) struct Trust<'a> {
     papers: &'a Papers,
@@ -33,7 +37,7 @@ pub(super) struct Trust<'a> {
 }
 
 /// Where a thing stands in a log, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub origin: String,
     pub index: u64,
@@ -259,10 +263,10 @@ impl<'a> Trust<'a> {
         }
     }
 
-    /// Every place where a proof that holds puts `subject` as that kind of entry.
+    /// Every place, once, where a proof that holds puts `subject` as that kind of entry.
     fn places(&self, kind: EntryKind, subject: &Sha256) -> Vec<Place> {
         let proofs = self.papers.proofs_about(subject).iter();
-        proofs
+        let mut places: Vec<Place> = proofs
             .filter(|at| self.inclusion(**at).0 == Outcome::Holds)
             .filter_map(|at| {
                 let proof = self.papers.proofs.get(*at)?;
@@ -271,7 +275,41 @@ impl<'a> Trust<'a> {
                 let place = Place { origin, index: proof.tlog.index, logged_at: entry.logged_at };
                 (entry.kind == kind).then_some(place)
             })
-            .collect()
+            .collect();
+        // Many copies of one proof cost no more than the one.
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    /// Whether the times that the log's entries say go forward as their places do.
+    pub(super) fn times(&self) -> Found {
+        let mut entries: Vec<(String, u64, Timestamp)> = Vec::new();
+        for (at, proof) in self.papers.proofs.iter().enumerate() {
+            if self.inclusion(at).0 == Outcome::Holds
+                && let Some(Checkpoint { origin, .. }) = self.judged(&proof.tlog.checkpoint).0
+            {
+                entries.push((origin, proof.tlog.index, proof.opening.entry.logged_at));
+            }
+        }
+        entries.sort();
+        let mut latest: Option<&(String, u64, Timestamp)> = None;
+        for entry in &entries {
+            if let Some(before) = latest.filter(|before| before.0 == entry.0) {
+                if before.2.since(entry.2) > CLOCKS_APART {
+                    let why = format!(
+                        "entry {} says {}, and entry {} before it {}: somebody dated back",
+                        entry.1, entry.2, before.1, before.2
+                    );
+                    return (Outcome::Failed, why);
+                }
+                if before.2 > entry.2 {
+                    continue;
+                }
+            }
+            latest = Some(entry);
+        }
+        (Outcome::Holds, format!("the times of {} entries go forward as their places do", entries.len()))
     }
 
     /// Where `subject` stands in the log as that kind of entry, where a proof holds.

@@ -89,10 +89,9 @@ pub fn by_headquarters(conn: &mut Conn, deed: &Deed<'_>, now: Timestamp) -> Resu
 /// When the database fails.
 pub async fn looked(app: &Arc<App>, actor: &Actor, deed: Deed<'_>) -> Result<()> {
     let now = app.clock.now();
-    let subject = deed.subject.map_or("", Sha256::as_str);
+    let (visit, subject) = (deed.visit.map_or("", VisitId::as_str), deed.subject.map_or("", Sha256::as_str));
     let hour = now.unix_seconds() / 3600;
-    let key =
-        format!("{}:{actor}:{}:{subject}:{hour}", deed.act.as_str(), deed.visit.map_or("", VisitId::as_str));
+    let key = format!("{}:{actor}:{visit}:{subject}:{hour}:{}", deed.act.as_str(), deed.why);
     let key = matches!(deed.act, CustodyAct::Viewed).then_some(key);
     let (visit, said) = (deed.visit.cloned(), deed.note(actor.to_string(), &actor.name));
     if let Some(key) = key.clone()

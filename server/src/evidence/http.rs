@@ -53,6 +53,8 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Where devices hand in records; the one path that takes a packed body.
 pub const RECORDS_PATH: &str = "/api/v1/sync/records";
 
+/// How the ledger tells of records that a device handed in itself.
+const BY_NETWORK: &str = "its record arrived, signed by the device";
 const RECEIPT_PAGE: i64 = 200;
 
 /// Refuses an agent that speaks an older wire, or a newer one.
@@ -162,7 +164,7 @@ async fn records(
     let taken = app
         .write(move |conn| {
             let rules = intake::Rules::of(&shared);
-            intake::take_in(conn, &device, &rules, &envelopes, now)
+            intake::take_in(conn, &device, &rules, (&envelopes, BY_NETWORK), now)
         })
         .await?;
     if taken.look_again {

@@ -55,7 +55,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Takes in the envelopes that `device` hands in, in their order.
+/// Takes in the envelopes that `device` hands in, in their order. The ledger tells the way by which they came.
 ///
 /// # Errors
 /// When the database fails; then nothing is kept and all may be sent again.
@@ -63,7 +63,7 @@ pub(super) fn take_in(
     conn: &mut Conn,
     device: &DeviceId,
     rules: &Rules<'_>,
-    envelopes: &[Vec<u8>],
+    (envelopes, way): (&[Vec<u8>], &str),
     now: Timestamp,
 ) -> Result<TakenIn> {
     // First of all locks, so that two deliveries of the same records wait for each other here.
@@ -97,6 +97,7 @@ pub(super) fn take_in(
             device,
             enrolled: &enrolled,
             rules,
+            way,
             now,
             known: BTreeMap::new(),
             watch,
@@ -156,6 +157,7 @@ struct Taker<'a> {
     device: &'a DeviceId,
     enrolled: &'a EnrolledDevice,
     rules: &'a Rules<'a>,
+    way: &'a str,
     now: Timestamp,
     known: BTreeMap<VisitId, Known>,
     watch: Watch,
@@ -201,6 +203,12 @@ impl Taker<'_> {
             Some(visit) => Some(visits::lock(self.conn, visit, self.now)?),
             None => None,
         };
+        if visit.is_some() {
+            // Without this a record could vanish from the ledger's reader unnoticed.
+            let (act, why) = (CustodyAct::Received, self.way);
+            let deed = Deed { act, visit: visit_id, subject: Some(&judged.hash), why };
+            custody::by_headquarters(self.conn, &deed, self.now)?;
+        }
         self.observe(judged, record, visit.as_ref())?;
         serials::recorded(self.conn, self.rules.serials, &judged.hash, record, visit_id, self.now)?;
         if let Some(file) = record.act.file() {

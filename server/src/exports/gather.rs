@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use endcheck_protocol::bag::{self as format, AnchorProof, Bundle, Derived, Original, safe_name};
+use endcheck_protocol::determination::DeterminationDocument;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE, public_key_to_base64};
 use endcheck_protocol::ids::{DeviceId, VisitId};
@@ -25,7 +26,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::evidence::{self, DerivedFile, FileState, StoredEnvelope, StoredFile};
 use crate::log;
-use crate::reviews;
+use crate::reviews::{self, Dossier};
 use crate::{checklists, visits};
 
 /// Gathers the bag of a visit.
@@ -56,7 +57,7 @@ pub(super) fn bag(
     }
     devices(conn, &envelopes, end, &mut payload)?;
     let ledger = custody::ledger(conn, &visit.id, log_size)?;
-    conclusions(conn, &visit.id, end, &ledger, &mut payload)?;
+    let concluded = conclusions(conn, &visit.id, end, &ledger, &mut payload)?;
     for index in ledger.iter().map(|line| line.batch.log_index).collect::<BTreeSet<u64>>() {
         let path = format!("data/proofs/custody-{index}.tlog-proof");
         payload.proved(i64::try_from(index).unwrap_or(i64::MAX), path);
@@ -92,6 +93,7 @@ pub(super) fn bag(
     let last = log::entry(conn, log_size - 1)?;
     let closed_at = LogEntry::read(&last).map_err(|e| Error::Internal(e.into()))?.logged_at;
     let dossier = reviews::dossier_until(conn, &visit.id, log_size, now)?;
+    shown_as_made(&dossier, &concluded)?;
     let facts = documents::Facts { app, bundle: &bundle, dossier: &dossier, ledger: &ledger, closed_at };
     payload.add("data/report.html", documents::report(&facts)?);
     payload.add("data/VERIFY.md", documents::verify(&facts)?);
@@ -134,7 +136,8 @@ fn conclusions(
     end: i64,
     ledger: &[LedgerLine],
     payload: &mut Payload,
-) -> Result<()> {
+) -> Result<Vec<DeterminationDocument>> {
+    let mut made = Vec::new();
     let told = |ledger: &[LedgerLine], one: &reviews::Concluded| {
         ledger.iter().any(|line| {
             matches!(&line.entry.note, Note::Concluded { determination, approval, .. }
@@ -153,8 +156,30 @@ fn conclusions(
                 concluded.determination
             ))
         })?;
+        if !concluded.approval {
+            made.push(canonical::read(document.as_bytes()).map_err(|e| Error::Internal(e.into()))?);
+        }
         payload.add(format!("data/determinations/{name}.json"), document);
         payload.proved(concluded.log_index, format!("data/proofs/{name}.tlog-proof"));
+    }
+    Ok(made)
+}
+
+/// Refuses where a determination that people read is not the one that the log commits to.
+fn shown_as_made(dossier: &Dossier, made: &[DeterminationDocument]) -> Result<()> {
+    for document in made {
+        let same = dossier.determinations.iter().any(|shown| {
+            shown.id == document.id
+                && shown.outcome.as_str() == document.outcome
+                && shown.reason == document.reason
+                && shown.created_at == document.created_at
+        });
+        if !same {
+            let id = &document.id;
+            return Err(Error::Internal(anyhow::anyhow!(
+                "the determination {id} is not in the database as it was made: run `endcheck-server verify`"
+            )));
+        }
     }
     Ok(())
 }

@@ -185,7 +185,9 @@ fn whereto(why: &str, command: &ExportVisit) -> String {
         [] => String::new(),
         some => format!(", sealed to {}", some.join(" ")),
     };
-    format!("{why}{redacted}{sealed}")
+    let as_of =
+        command.as_of.map_or_else(String::new, |size| format!(", as the log of {size} entries shows it"));
+    format!("{why}{redacted}{sealed}{as_of}")
 }
 
 fn recipients(texts: &[String]) -> Result<Vec<age::x25519::Recipient>> {

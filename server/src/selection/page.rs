@@ -210,6 +210,8 @@ struct SelectionPage {
     groups: [(&'static str, Vec<ChosenView>); 3],
     /// Who opened each check that kept a shipment out of the pool, in the draw's order.
     openers: Vec<String>,
+    /// Who departed from it, in the order of the departures.
+    departed: Vec<String>,
     refusal: Option<String>,
 }
 
@@ -247,7 +249,11 @@ async fn selection_page(
             for one in selection.drawn.iter().flat_map(|drawn| &drawn.kept_out) {
                 openers.push(accounts::name_of(conn, &format!("user:{}", one.opened_by))?);
             }
-            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, openers, refusal })
+            let mut departed = Vec::new();
+            for one in &selection.overrides {
+                departed.push(accounts::name_of(conn, &format!("user:{}", one.author))?);
+            }
+            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, openers, departed, refusal })
         })
         .await?;
     let mut response = pages::html(&page)?;

@@ -36,6 +36,7 @@ pub fn listen(
             .service(resource("/add-checkpoint").post(add_checkpoint))
             .default_service(web::to(|| async { Err::<&str, _>(Error::not_found("page")) }))
     })
+    .tcp_nodelay(true)
     .workers(2)
     .keep_alive(std::time::Duration::from_secs(75))
     .client_request_timeout(std::time::Duration::from_secs(10))

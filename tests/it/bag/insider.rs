@@ -1,16 +1,28 @@
 //! Somebody with the database in his hands edits, removes, adds and dates back. Who catches it is said for
 //! each: the audit at headquarters, the verifier of the next bag, or the device's next sync.
 
+use chrono::TimeDelta;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
+use ed25519_dalek::SigningKey;
 use endcheck::ExitStatus;
+use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::envelope::{
+    self, CERTIFICATE_TYPE, Envelope, RECORD_TYPE, fingerprint, public_key_to_base64,
+};
 use endcheck_protocol::merkle::{CompactRange, leaf_hash};
+use endcheck_protocol::record::{Act, Record};
+use endcheck_protocol::sync::{DeviceCertificate, Receipt, RecordKey};
+use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::tlog::{EntryKind, LogEntry};
-use endcheck_server::db::PooledConn;
-use endcheck_server::db::schema::log_entries;
+use endcheck_server::db::schema::{device_certificates, device_keys, log_entries, records};
+use endcheck_server::db::{Conn, PooledConn};
+use endcheck_server::evidence::receipts;
+use endcheck_server::log;
 
 use super::{Case, unpack};
+use crate::tablet::Tablet;
 
 /// Who notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +111,7 @@ fn what_an_insider_does_to_the_rows_is_caught() {
             "update evidence_files set sha256 = thumbnail_sha256 where thumbnail_sha256 is not null",
             &[Audit, Bag],
         ),
-        ("a determination edited", "update determinations set outcome = 'favourable'", &[Audit]),
+        ("a determination edited", "update determinations set outcome = 'favourable'", &[Audit, Bag]),
         (
             "a determination's document edited",
             "update determinations set document = replace(document, 'unfavourable', 'favourable')",
@@ -204,6 +216,139 @@ fn what_an_insider_does_to_the_rows_is_caught() {
         println!("| {what} | {by:?} |");
         assert_eq!(by, *expected, "{what}");
     }
+}
+
+/// Certifies a key of our own for many days, as if long ago, and logs that today.
+fn certified(conn: &mut Conn, authority: &SigningKey, key: &SigningKey, now: Timestamp) {
+    let held: (String, endcheck_protocol::ids::DeviceId) = device_certificates::table
+        .select((device_certificates::certificate, device_certificates::device_id))
+        .first(conn)
+        .unwrap();
+    let honest = Envelope::read(held.0.as_bytes(), CERTIFICATE_TYPE).unwrap();
+    let honest: DeviceCertificate = canonical::read(&honest.payload).unwrap();
+    let (public, day) = (key.verifying_key(), |days: i64| now.plus(TimeDelta::days(days)).day());
+    let long = RecordKey { fingerprint: fingerprint(&public), first_day: day(-200), last_day: day(200) };
+    let forged =
+        DeviceCertificate { record_keys: vec![long], issued_at: now.plus(TimeDelta::days(-190)), ..honest };
+    let text = String::from_utf8(envelope::sign(CERTIFICATE_TYPE, &forged, authority).unwrap()).unwrap();
+    diesel::insert_into(device_certificates::table)
+        .values((
+            device_certificates::device_id.eq(&held.1),
+            device_certificates::number.eq(1),
+            device_certificates::certificate.eq(&text),
+            device_certificates::issued_at.eq(forged.issued_at),
+        ))
+        .execute(conn)
+        .unwrap();
+    diesel::insert_into(device_keys::table)
+        .values((
+            device_keys::fingerprint.eq(fingerprint(&public)),
+            device_keys::device_id.eq(&held.1),
+            device_keys::public_key.eq(public_key_to_base64(&public)),
+            device_keys::first_day.eq(day(-200).to_string()),
+            device_keys::last_day.eq(day(200).to_string()),
+        ))
+        .execute(conn)
+        .unwrap();
+    log::append(conn, EntryKind::KeyEvent, &Sha256::of(text.as_bytes()), now).unwrap();
+}
+
+/// Puts a record of the device behind its last one, logged and receipted as a true one would be.
+fn forged(
+    conn: &mut Conn,
+    authority: &SigningKey,
+    key: &SigningKey,
+    change: &dyn Fn(&mut Record),
+    now: Timestamp,
+) {
+    let last: (Vec<u8>, Sha256) = records::table
+        .order(records::seq.desc())
+        .select((records::envelope, records::hash))
+        .first(conn)
+        .unwrap();
+    let mut record: Record = canonical::read(&Envelope::read(&last.0, RECORD_TYPE).unwrap().payload).unwrap();
+    (record.seq, record.prev, record.anchor) = (record.seq + 1, Some(last.1), None);
+    record.act = Act::Note { text: "The gate was closed.".to_owned() };
+    change(&mut record);
+    let bytes = envelope::sign(RECORD_TYPE, &record, key).unwrap();
+    let hash = Sha256::of(&bytes);
+    let logged = log::append(conn, EntryKind::Record, &hash, now).unwrap();
+    diesel::insert_into(records::table)
+        .values((
+            records::hash.eq(&hash),
+            records::device_id.eq(&record.device),
+            records::seq.eq(i64::try_from(record.seq).unwrap()),
+            records::prev.eq(&record.prev),
+            records::keyid.eq(fingerprint(&key.verifying_key()).as_str()),
+            records::visit_id.eq(&record.task.visit),
+            records::kind.eq("note"),
+            records::device_at.eq(record.clock.device_at),
+            records::received_at.eq(now),
+            records::log_index.eq(logged.index),
+            records::envelope.eq(&bytes),
+        ))
+        .execute(conn)
+        .unwrap();
+    let receipt = Receipt::Record {
+        device: record.device,
+        record: hash,
+        quarantined: false,
+        log_index: u64::try_from(logged.index).unwrap(),
+        salt: logged.salt,
+        logged_at: logged.at,
+    };
+    receipts::keep(conn, &[receipt], authority).unwrap();
+}
+
+#[test]
+fn an_authority_that_certifies_a_key_for_days_gone_by_is_caught() {
+    type Forgery = (&'static str, fn(&mut Record), i64);
+    let forgeries: [Forgery; 4] = [
+        (
+            "was certified later",
+            |record| {
+                record.clock.device_at = record.clock.device_at.plus(TimeDelta::days(-100));
+            },
+            0,
+        ),
+        ("two keys for", |_| {}, 0),
+        ("names none before it", |record| (record.seq, record.prev) = (7_000, None), 0),
+        ("somebody dated back", |_| {}, -100),
+    ];
+    for (says, change, logged_days) in forgeries {
+        let mut case = Case::new();
+        case.office.server.damaged();
+        let mut conn = case.office.server.database().connect();
+        let authority = case.office.server.app().keys.authority.clone();
+        let key = SigningKey::from_bytes(&[5; 32]);
+        let now = case.office.server.clock().now();
+        certified(&mut conn, &authority, &key, now);
+        forged(&mut conn, &authority, &key, &change, now.plus(TimeDelta::days(logged_days)));
+        let complaints = case.complaints(&case.unpacked("forged"));
+        assert!(complaints.iter().any(|one| one.contains(says)), "{says}: {complaints:#?}");
+    }
+}
+
+#[test]
+fn a_whole_device_that_is_left_out_is_missed() {
+    let mut case = Case::new();
+    let tablet = Tablet::enrolled(&case.office, &case.office.tomas);
+    let other = case.office.schedule(super::SHIPMENT, Some(&case.office.tomas));
+    tablet.done(&["pull"]);
+    tablet.done(&["open", &other]);
+    tablet.done(&["note", "I was offered money."]);
+    tablet.done(&["sync"]);
+    case.office.tick();
+    case.visit = other;
+    let only = "(select hash from records where visit_id = (select max(visit_id) from records))";
+    drop(tampered(
+        &mut case,
+        &format!(
+            "delete from receipts where record_hash in {only}; delete from records where hash in {only}"
+        ),
+    ));
+    let complaints = case.complaints(&case.unpacked("after"));
+    assert!(complaints.iter().any(|one| one.contains("a record that is not here")), "{complaints:#?}");
 }
 
 #[test]

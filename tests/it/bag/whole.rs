@@ -123,6 +123,15 @@ fn what_is_done_with_the_evidence_stands_in_the_ledger() {
     assert!(text(exported, "/note/why").contains("For the court."));
     let numbers: Vec<u64> = entries.iter().map(|entry| entry["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+    // Whoever looked at the ledger and then at the visit looked at both; at either again, once an hour.
+    let omar = case.office.as_person(&case.office.omar);
+    for path in [&path, &format!("/api/v1/visits/{}", case.visit), &path] {
+        assert_eq!(omar.get(path).status, 200);
+    }
+    case.office.tick();
+    let entries = investigator.get(&path).expect_json(200)["entries"].as_array().unwrap().clone();
+    let theirs = entries.iter().filter(|entry| entry["note"]["name"] == *case.office.omar.name);
+    assert_eq!(theirs.filter(|entry| entry["note"]["act"] == "viewed").count(), 2, "{entries:#?}");
 }
 
 #[test]

@@ -96,6 +96,11 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
     let mut taker = Taker {
         app,
         device,
+        way: format!(
+            "its record arrived, carried by {} in the package {}",
+            judge::storable(carried_by),
+            folder.name
+        ),
         report: Report {
             // Of a stick that anybody may have named: nothing that steers a terminal.
             folder: path.display().to_string().chars().map(printable).collect(),
@@ -147,6 +152,8 @@ fn printable(c: char) -> char {
 struct Taker<'a> {
     app: &'a Arc<App>,
     device: Option<CarryingDevice>,
+    /// Who brought it and which package, as the ledger tells it.
+    way: String,
     report: Report,
     /// What receipts are given for.
     records: BTreeSet<Sha256>,
@@ -188,9 +195,10 @@ impl Taker<'_> {
         let app = Arc::clone(self.app);
         let (id, now) = (device.clone(), app.clock.now());
         let shared = Arc::clone(self.app);
+        let way = self.way.clone();
         let taken = app
             .write(move |conn| {
-                let taken = intake::take_in(conn, &id, &intake::Rules::of(&shared), &envelopes, now)?;
+                let taken = intake::take_in(conn, &id, &intake::Rules::of(&shared), (&envelopes, &way), now)?;
                 let fresh = taken.answers.iter().filter(|answer| answer.outcome == RecordOutcome::Accepted);
                 let revoked_at = accounts::revoked_at(conn, &id)?;
                 for (answer, revoked_at) in fresh.filter_map(|answer| Some((answer, revoked_at?))) {

@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::ids::UserId;
-use endcheck_server::accounts::{Actor, Role};
+use endcheck_server::accounts::{self, Actor, Role};
 use endcheck_server::db::Conn;
-use endcheck_server::db::schema::users;
 use endcheck_server::risk::assess::{Assessment, Assessor};
 use endcheck_server::risk::facts::Facts;
 use endcheck_server::risk::policy::Policy;
@@ -164,12 +162,12 @@ fn ask(manager: &Http, mut go_on: impl FnMut(usize) -> bool) -> anyhow::Result<V
 
 /// By two people of the same office, while there are few shipments.
 fn put_into_force(conn: &mut Conn, hash: &Sha256) -> anyhow::Result<()> {
-    let ids: Vec<UserId> = users::table.order(users::id).limit(2).select(users::id).load(conn)?;
-    let person = |place: usize| -> anyhow::Result<Actor> {
-        let user = ids.get(place).context("two people are needed")?.clone();
-        Ok(Actor { user, name: "A manager".to_owned(), roles: vec![Role::Manager], device: None })
+    let mut person = |login: &str| -> anyhow::Result<Actor> {
+        let (name, roles) = ("A manager".to_owned(), vec![Role::Manager]);
+        let user = accounts::add_user(conn, login, &name, "four words to measure", &roles, now().into())?;
+        Ok(Actor { user: user.id, name, roles, device: None })
     };
-    let (one, other) = (person(0)?, person(1)?);
+    let (one, other) = (person("one")?, person("other")?);
     let policy = risk::read(DEFAULT_POLICY)?;
     conn.write(|conn| risk::load(conn, &one, &policy, DEFAULT_POLICY, now().into()))?;
     risk::shadow_run(conn, &one, hash, now().into())?;
