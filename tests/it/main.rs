@@ -39,11 +39,13 @@ mod office;
 mod pictures;
 #[cfg(test)]
 mod planning;
+#[cfg(test)]
 mod planning_guards;
 #[cfg(test)]
 mod programme;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod refusals;
