@@ -122,7 +122,13 @@ impl<'a> Verifier<'a> {
                 return Err(format!("the bag's own proof is of another log, {}", later.origin));
             }
             verify_consistency(old, new, &proof.consistency)
-                .map(|()| format!("the log of {} entries continues the bag's", later.size))
+                .map(|()| {
+                    let more = later.size.saturating_sub(state.size);
+                    format!(
+                        "the log of {} entries continues the bag's; what its {more} later ones say is not here",
+                        later.size
+                    )
+                })
                 .map_err(|error| format!("the log that holds the bag does not continue the bag's: {error}"))
         }));
         self.say(format::CONTINUES, "log-continues", found);

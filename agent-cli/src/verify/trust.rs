@@ -293,12 +293,14 @@ impl<'a> Trust<'a> {
             }
         }
         entries.sort();
+        // The one that says the latest time so far.
         let mut latest: Option<&(String, u64, Timestamp)> = None;
         for entry in &entries {
             if let Some(before) = latest.filter(|before| before.0 == entry.0) {
                 if before.2.since(entry.2) > CLOCKS_APART {
                     let why = format!(
-                        "entry {} says {}, and entry {} before it {}: somebody dated back",
+                        "entry {} says {}, and entry {} before it {}: somebody dated back, or the clock of \
+                         headquarters was put back",
                         entry.1, entry.2, before.1, before.2
                     );
                     return (Outcome::Failed, why);

@@ -74,6 +74,9 @@ fn the_same_state_gives_the_same_bytes_and_later_acts_do_not_change_it() {
     let same = case.exported(&format!("&as_of={size}"));
     assert_eq!(same.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
     assert!(same.body == first.body, "the archives differ");
+    case.office.tick();
+    let ledger = case.office.investigator().get(&format!("/api/v1/visits/{visit}/custody")).expect(200);
+    assert!(ledger.text().contains(&format!("as the log of {size} entries shows it")), "{}", ledger.text());
     let later = case.exported("");
     assert_ne!(later.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
     let path = format!("/api/v1/visits/{visit}/bundle?why=x&as_of=999999");
