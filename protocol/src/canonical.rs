@@ -36,7 +36,7 @@ pub enum CanonicalError {
 pub fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     let value = serde_json::to_value(value).map_err(|e| CanonicalError::Syntax(e.to_string()))?;
     check_numbers(&value)?;
-    // What the canonicalizer does besides is to order keys and write fractions; it takes three times as long.
+    // What the canonicalizer does besides is to order keys and write fractions; it takes five times as long.
     let written =
         if in_order(&value) { serde_json::to_vec(&value) } else { serde_json_canonicalizer::to_vec(&value) };
     written.map_err(|e| CanonicalError::Syntax(e.to_string()))

@@ -47,7 +47,7 @@ fn a_visit_belongs_to_the_day_that_the_clock_at_its_site_shows() {
     assert!(moved(&from(second)).is_empty());
 
     // To move it within that day costs less than to put it on the day before, though that is its day in Greenwich.
-    let to = text(&found, "/review/moves/0/to/starts_at");
+    let to = text(&from(day(&office, 1)), "/review/moves/0/to/starts_at");
     let local = chrono::DateTime::parse_from_rfc3339(&to).unwrap().with_timezone(&chrono_tz::Asia::Singapore);
     assert_eq!(local.date_naive(), first, "{to}");
 }
@@ -64,7 +64,7 @@ fn what_is_locked_stays_on_the_calendar_though_nobody_can_make_it() {
     asked["locked"] = json!([before[0]["id"]]);
     asked["away"] = json!(
         ["iris", "tomas"]
-            .map(|login| { json!({ "inspector": login, "from": day(&office, 0), "to": day(&office, 3) }) })
+            .map(|login| { json!({ "inspector": login, "from": day(&office, 0), "to": day(&office, 10) }) })
     );
     let replanned = plan(&manager, &asked);
     assert_eq!(accept(&manager, &replanned).status, 200);

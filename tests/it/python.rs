@@ -32,6 +32,7 @@ fn installed(place: &Path) -> Result<PathBuf, String> {
     if fs::read_to_string(&holds).is_ok_and(|held| held == packages) {
         return Ok(python);
     }
+    fs::write(&holds, "").unwrap();
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     let quietly = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
     run(Command::new(&python).args(quietly).arg(wanted))?;
@@ -41,7 +42,7 @@ fn installed(place: &Path) -> Result<PathBuf, String> {
 
 /// Runs a program to its end: all that it printed, as an error where it failed.
 pub fn run(command: &mut Command) -> Result<String, String> {
-    let ran = command.output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
+    let ran = command.output().map_err(|error| format!("{command:?} does not run: {error}"))?;
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     if ran.status.success() { Ok(said) } else { Err(said) }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::bag::{Bag, CHECKPOINT, FINDINGS};
 use super::papers::{Signed, known, read_proof};
+use super::trust::CLOCKS_APART;
 use super::{Found, Outcome, Verifier};
 
 fn held(result: Result<String, String>) -> Found {
@@ -25,7 +26,9 @@ fn held(result: Result<String, String>) -> Found {
 impl<'a> Verifier<'a> {
     /// What concerns the bag as a whole, and what only a bag can show of its papers.
     pub(super) fn bag(&mut self, bag: &'a Bag) {
-        self.say(format::MANIFEST, "bag-whole", held(bag.whole()));
+        let (whole, said) = held(bag.whole());
+        self.say(format::MANIFEST, "bag-whole", (whole, said));
+        let whole = whole == Outcome::Holds;
         let bundle: Bundle = match bag.json(format::INDEX) {
             Ok(bundle) => bundle,
             Err(why) => return self.say(format::INDEX, "readable", (Outcome::Failed, why)),
@@ -90,9 +93,9 @@ impl<'a> Verifier<'a> {
         self.ledger_of(&bundle);
         self.findings(bag);
         for path in ["data/report.html", "data/CERTIFICATE-draft.md", "data/VERIFY.md"] {
-            if bag.hashes.contains_key(path) {
-                let said = "its bytes are those that were exported; what it says is for reading, and was not compared \
-                            with the records";
+            if whole && bag.hashes.contains_key(path) {
+                let said = "its bytes are as its manifest lists them; what it says is for reading, and was not \
+                            compared with the records";
                 self.say(path, "for-reading", (Outcome::Holds, said.to_owned()));
             }
         }
@@ -198,7 +201,7 @@ impl<'a> Verifier<'a> {
         };
         match self.trust.anchored(checkpoint, anchor, proof) {
             Err(why) => (Outcome::Failed, why),
-            Ok(after) if after > before => {
+            Ok(after) if after.since(before) > CLOCKS_APART => {
                 (Outcome::Failed, format!("made after {after}, but logged before, at {before}"))
             }
             Ok(after) => {

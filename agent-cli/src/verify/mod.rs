@@ -268,7 +268,7 @@ impl<'a> Verifier<'a> {
                 && other.content.record_keys.iter().any(|key| {
                     key.fingerprint != listed.fingerprint
                         && (key.first_day..=key.last_day).contains(&day)
-                        && !self.gives_way(signed, (certificate, listed), (other, key))
+                        && !self.gives_way((certificate, listed), (other, key))
                 })
         });
         if another {
@@ -299,10 +299,9 @@ impl<'a> Verifier<'a> {
     }
 
     /// Whether one of two keys for a day is the single key for many days that a device was enrolled with, and the
-    /// other the key for the day that took its place later; what the first had signed was in the log by then.
+    /// other the key for the day that took its place later. Both stay good: the device may learn of it late.
     fn gives_way(
         &self,
-        signed: &Signed<Record>,
         one: (&Signed<DeviceCertificate>, &RecordKey),
         other: (&Signed<DeviceCertificate>, &RecordKey),
     ) -> bool {
@@ -313,12 +312,7 @@ impl<'a> Verifier<'a> {
             logged && a.content.issued_at < b.content.issued_at
         };
         match (is_long(one.1), is_long(other.1)) {
-            (true, false) => {
-                let record = self.trust.logged(EntryKind::Record, &signed.envelope.hash);
-                let renewed = self.trust.logged(EntryKind::KeyEvent, &other.0.envelope.hash);
-                let in_time = record.zip(renewed).is_none_or(|(record, renewed)| record.is_before(&renewed));
-                in_time && earlier(one.0, other.0)
-            }
+            (true, false) => earlier(one.0, other.0),
             (false, true) => earlier(other.0, one.0),
             _ => false,
         }

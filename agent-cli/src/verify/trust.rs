@@ -20,7 +20,7 @@ use super::{Found, Outcome};
 type Judged = (Option<Checkpoint>, Found);
 
 /// How far the clocks of headquarters' servers may be apart.
-const CLOCKS_APART: TimeDelta = TimeDelta::minutes(10);
+pub(super) const CLOCKS_APART: TimeDelta = TimeDelta::minutes(10);
 
 pub(super) struct Trust<'a> {
     papers: &'a Papers,
@@ -291,6 +291,9 @@ impl<'a> Trust<'a> {
             {
                 entries.push((origin, proof.tlog.index, proof.opening.entry.logged_at));
             }
+        }
+        if entries.is_empty() {
+            return (Outcome::NotChecked, "no proof here leads to a log of the policy".to_owned());
         }
         entries.sort();
         // The one that says the latest time so far.

@@ -134,8 +134,9 @@ pub struct Placed {
     pub inspectors: Vec<u32>,
     pub starts_at: i32,
     pub ends_at: i32,
-    /// The day of that, by the clock at the site.
-    pub day: (i32, i32),
+    /// The day of that, by the clock at the site. Plans of earlier versions went by the clock of the origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<(i32, i32)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -284,7 +285,7 @@ fn visit(task: &Task) -> Visit {
     let announced = task.placed.as_ref().zip(task.weight).map(|(placed, weight)| Announced {
         inspectors: placed.inspectors.clone(),
         starts_at: placed.starts_at,
-        day: placed.day,
+        day: placed.day.unwrap_or_else(|| replan::day_of(placed.starts_at)),
         weight,
         locked: task.locked,
     });

@@ -430,7 +430,7 @@ impl<'a> Gathering<'a> {
             (self.zones.minute(visit.window_start_at), self.zones.minute(visit.window_end_at));
         let stands = !inspectors.is_empty() && ends_at >= self.now_min;
         let day = day_number(local_date(visit.window_start_at, zone));
-        let day = (self.start_of(zone, day), self.start_of(zone, day + 1));
+        let day = Some((self.start_of(zone, day), self.start_of(zone, day + 1)));
         stands.then_some(Placed { inspectors, starts_at, ends_at, day })
     }
 

@@ -348,7 +348,10 @@ fn a_whole_device_that_is_left_out_is_missed() {
         ),
     ));
     let complaints = case.complaints(&case.unpacked("after"));
-    assert!(complaints.iter().any(|one| one.contains("a record that is not here")), "{complaints:#?}");
+    assert!(
+        complaints.iter().any(|one| one.contains("it tells of a record that is not here")),
+        "{complaints:#?}"
+    );
 }
 
 #[test]

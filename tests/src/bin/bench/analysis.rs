@@ -1,5 +1,5 @@
 //! Everything that headquarters looks at in one photo, from its bytes on, beside `vipsthumbnail` making the thumbnail
-//! alone: CPU time, the same photos as often in one process each, one thread, rounds taken in turn.
+//! alone: CPU time of all threads, the same photos as often in one process each, rounds taken in turn.
 //!
 //! Ours reads the file, hashes it, reads its facts with both parsers, decodes it once, and makes the thumbnail,
 //! PDQ in eight orientations, the coarse hashes, the digest of the picture, and the comparison with the thumbnail in
