@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
+use endcheck_protocol::terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -36,16 +37,6 @@ fn sentence(error: &anyhow::Error) -> String {
         }
     }
     said.join(": ")
-}
-
-/// The text without control characters other than line ends.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if steers(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character steers a terminal, or turns around how a line reads.
-pub fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl<'a> Ui<'a> {
@@ -120,7 +111,7 @@ impl<'a> Ui<'a> {
                 serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
             self.print(&format!("{line}\n"));
         } else {
-            let text = clean(&human());
+            let text = terminal::lines(&human());
             if !text.is_empty() {
                 self.print(&format!("{}\n", text.trim_end_matches('\n')));
             }
@@ -130,7 +121,7 @@ impl<'a> Ui<'a> {
     /// Something that the person should know and a program need not.
     pub fn note(&self, text: &str) {
         if !self.json {
-            self.complain(&format!("{}\n", clean(text)));
+            self.complain(&format!("{}\n", terminal::lines(text)));
         }
     }
 
@@ -140,7 +131,7 @@ impl<'a> Ui<'a> {
             let line = serde_json::json!({ "warning": text });
             self.complain(&format!("{line}\n"));
         } else {
-            self.complain(&format!("endcheck: warning: {}\n", clean(text)));
+            self.complain(&format!("endcheck: warning: {}\n", terminal::lines(text)));
         }
     }
 
@@ -162,13 +153,13 @@ impl<'a> Ui<'a> {
         } else {
             let subject = subject.map(|subject| format!("{}: ", subject)).unwrap_or_default();
             let next = next.map(|next| format!("  {next}\n")).unwrap_or_default();
-            self.complain(&clean(&format!("endcheck: {subject}{what}\n{next}")));
+            self.complain(&terminal::lines(&format!("endcheck: {subject}{what}\n{next}")));
         }
     }
 
     /// One line from the person; nothing at the end of input.
     pub fn ask(&self, prompt: &str) -> Option<String> {
-        self.print(&format!("{} ", clean(prompt)));
+        self.print(&format!("{} ", terminal::lines(prompt)));
         let mut input = self.environment.input.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = String::new();
         match input.read_line(&mut line) {

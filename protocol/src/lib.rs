@@ -23,6 +23,7 @@ pub mod problem;
 pub mod record;
 pub mod selftest;
 pub mod sync;
+pub mod terminal;
 pub mod time;
 pub mod tlog;
 pub mod visit;

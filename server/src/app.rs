@@ -9,6 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest as _, ResponseError as _};
+use endcheck_protocol::problem::Problem;
 use futures_util::future::{self, Either};
 
 use utoipa::OpenApi;
@@ -168,6 +169,8 @@ impl App {
 
 /// Largest JSON body, in bytes.
 const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a form: its longest texts in any script, each character of up to twelve.
+const MAX_FORM_BYTES: usize = 256 * 1024;
 
 /// Refuses a packed body where packing is not part of the protocol, before anything unpacks it.
 fn refuse_encoding(request: &ServiceRequest) -> Result<()> {
@@ -208,6 +211,7 @@ pub fn routes(config: &mut ServiceConfig) {
     let query = web::QueryConfig::default()
         .error_handler(|error, _| Error::malformed("malformed-query", error.to_string()).into());
     let form = web::FormConfig::default()
+        .limit(MAX_FORM_BYTES)
         .error_handler(|error, _| Error::malformed("malformed-form", error.to_string()).into());
     config
         .app_data(json)
@@ -311,6 +315,12 @@ pub fn listen(app: Arc<App>) -> anyhow::Result<(actix_web::dev::Server, std::net
                 };
                 async move {
                     let mut response = answer.await?;
+                    let problem = response.response().extensions().get::<Problem>().cloned();
+                    if let Some(page) =
+                        problem.and_then(|problem| pages::refused(response.request(), &problem))
+                    {
+                        response = response.into_response(page);
+                    }
                     if let Some(app) = response.request().app_data::<Data<App>>() {
                         app.requests.count(&path, response.status().as_u16());
                     }

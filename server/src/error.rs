@@ -110,8 +110,10 @@ impl Error {
             Self::Refused(problem) => problem,
             Self::Internal(error) => return error,
         };
+        // Of a single fault the detail is that fault.
+        let listed = if problem.errors.len() > 1 { problem.errors.as_slice() } else { &[] };
         let fields: String =
-            problem.errors.iter().map(|error| format!("\n  {}: {}", error.field, error.reason)).collect();
+            listed.iter().map(|error| format!("\n  {}: {}", error.field, error.reason)).collect();
         anyhow::anyhow!("{}: {}{fields}", problem.title, problem.detail)
     }
 
@@ -179,6 +181,11 @@ impl ResponseError for Error {
         if self.status_code() == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer"));
         }
-        response.insert_header(("Content-Type", "application/problem+json")).json(self.problem())
+        let problem = self.problem();
+        let mut response =
+            response.insert_header(("Content-Type", "application/problem+json")).json(&problem);
+        // For whoever tells it in another form.
+        response.extensions_mut().insert(problem);
+        response
     }
 }

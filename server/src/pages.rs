@@ -1,11 +1,12 @@
 //! What every page shares: its frame, its style sheet, and how it becomes a response.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use actix_web::web::ServiceConfig;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use endcheck_protocol::ids::UserId;
+use endcheck_protocol::problem::Problem;
 
 use crate::accounts::{PageSession, Permission};
 use crate::error::{Error, Result};
@@ -64,6 +65,25 @@ pub fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage<'a> {
+    problem: &'a Problem,
+}
+
+/// A refusal as a page, where a browser asked one of the pages. Programs get the problem document.
+#[must_use]
+pub fn refused(request: &HttpRequest, problem: &Problem) -> Option<HttpResponse> {
+    let accepts = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_page = !["/api/", "/log/"].iter().any(|prefix| request.path().starts_with(prefix));
+    if !is_page || !accepts.contains("text/html") {
+        return None;
+    }
+    let mut page = html(&RefusedPage { problem }).ok()?;
+    *page.status_mut() = status(problem.status);
+    Some(page)
 }
 
 #[must_use]

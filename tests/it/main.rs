@@ -60,6 +60,8 @@ mod selection_guards;
 #[cfg(test)]
 mod serials;
 #[cfg(test)]
+mod serials_pages;
+#[cfg(test)]
 mod stick;
 #[cfg(test)]
 mod story;

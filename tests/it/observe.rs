@@ -225,6 +225,63 @@ fn photos_are_held_against_the_cameras_of_their_device() {
 }
 
 #[test]
+fn daylight_in_the_night_is_told_and_tables_are_held_against_the_camera() {
+    let (office, visit, mut device) = dispatched();
+    let bytes = std::fs::read(fixture("photos/02-sign.jpg")).unwrap();
+    let facts = photo::read(&bytes).unwrap();
+    let tables = photo::metadata(&bytes).unwrap().tables.digest().unwrap();
+    let path = format!("/api/v1/devices/{}/cameras", device.id());
+    let camera = |quantisation: Value| json!({ "make": facts.make, "model": facts.model, "quantisation": quantisation });
+    let bad = camera(json!(["not a hash"]));
+    office.manager().post(&path, &bad).expect_problem(400, "malformed-json");
+    let held = office.manager().post(&path, &camera(json!([]))).expect_json(201);
+    assert_eq!(held["quantisation"], json!([]));
+    // Taken at the same place, at night by satellites: hours are numbers with a denominator.
+    let numbers = |hours: u32| [hours, 1, 44, 1, 7, 1].map(u32::to_be_bytes).concat();
+    let by_night = replaced(&bytes, &numbers(6), &numbers(23));
+    let mut sent = |name: &str, bytes: &[u8]| {
+        let (record, sealed) = device.photo(&visit, name, bytes, photo::read(bytes).unwrap());
+        device.accepted(&[&record]);
+        let _ = device.upload(&sealed, name).expect(201);
+        office.tick();
+        json!(Sha256::of(&record))
+    };
+    sent("day.jpg", &bytes);
+    assert!(found(&office, &visit, "bright-at-night").is_empty());
+    sent("again.jpg", &bytes);
+    assert_eq!(found(&office, &visit, "quantisation-not-checked").len(), 1, "once for a device and visit");
+    let night = sent("night.jpg", &by_night);
+    let told = found(&office, &visit, "bright-at-night");
+    let [told] = told.as_slice() else { panic!("{told:#?}") };
+    assert_eq!((&told["record"], &told["weight"]), (&night, &json!("look")));
+    let height = told["values"]["sun_degrees"].as_i64().unwrap();
+    assert!((-70..-12).contains(&height), "{told:#}");
+
+    let other = Sha256::of(b"other tables");
+    let _ = office.manager().post(&path, &camera(json!([other]))).expect_json(201);
+    let strange = sent("strange.jpg", &bytes);
+    let differs = found(&office, &visit, "quantisation-differs");
+    assert_eq!((differs.len(), &differs[0]["record"]), (1, &strange));
+    assert_eq!(differs[0]["values"]["quantisation"], json!(tables));
+    let _ = office.manager().post(&path, &camera(json!([tables]))).expect_json(201);
+    sent("known.jpg", &bytes);
+    assert_eq!(found(&office, &visit, "quantisation-differs").len(), 1);
+}
+
+/// `bytes` with every `old` in it written over by `new` of the same length.
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let mut changed = bytes.to_vec();
+    let places: Vec<usize> =
+        (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
+    assert!(!places.is_empty(), "{old:?} is not in the file");
+    for at in places {
+        changed[at..at + new.len()].copy_from_slice(new);
+    }
+    changed
+}
+
+#[test]
 fn the_clocks_of_a_visit_are_one_finding_whatever_the_number_of_photos() {
     let (office, visit, mut device) = dispatched();
     let bytes = std::fs::read(fixture("photos/02-sign.jpg")).unwrap();

@@ -214,6 +214,10 @@ impl<'a> Browser<'a> {
         Self { http, cookie }
     }
 
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     /// A page, as its text.
     pub fn get(&self, path: &str) -> String {
         self.http.send("GET", path, &[("Cookie", &self.cookie)], None).expect(200).text()

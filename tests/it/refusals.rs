@@ -7,7 +7,7 @@ use endcheck_tests::TestServer;
 use serde_json::Value;
 
 use crate::hand::HandDevice;
-use crate::office::Office;
+use crate::office::{Browser, Office};
 
 /// A path that reads a body before it asks who sends it.
 const LOGIN: &str = "/api/v1/auth/login";
@@ -21,6 +21,34 @@ fn an_unknown_page_is_a_problem_document() {
     server.send("PROPFIND", "/nowhere", &[], None).expect_problem(404, "not-found");
     assert_eq!(server.get("/nowhere").header("x-content-type-options"), "nosniff");
     assert_eq!(server.check(), 0);
+}
+
+#[test]
+fn a_browser_is_refused_with_a_page_and_a_program_with_a_problem_document() {
+    let office = Office::open();
+    let browser = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let page = office.server.send("GET", "/nowhere", &[browser], None);
+    assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(
+        page.text().contains("<h1>Not found</h1>") && page.text().contains("href=\"/visits\""),
+        "{}",
+        page.text()
+    );
+    assert!(!page.header("content-security-policy").is_empty());
+    office.server.send("GET", "/nowhere", &[("Accept", "*/*")], None).expect_problem(404, "not-found");
+    office.server.send("GET", "/api/v1/nowhere", &[browser], None).expect_problem(404, "not-found");
+    // One who is signed in, with a form that is not from our page, and one whose field is twice there.
+    let ada = Browser::signed_in(&office.server, "ada");
+    for (body, status, told) in [
+        ("csrf_token=x&capacity=1&note=n", 403, "<h1>"),
+        ("csrf_token=x&csrf_token=y&capacity=1&note=n", 400, "duplicate field"),
+    ] {
+        let headers =
+            [browser, ("Cookie", ada.cookie()), ("Content-Type", "application/x-www-form-urlencoded")];
+        let refused = office.server.send("POST", "/selections", &headers, Some(body.as_bytes()));
+        assert_eq!((refused.status, refused.header("content-type")), (status, "text/html; charset=utf-8"));
+        assert!(refused.text().contains(told), "{}", refused.text());
+    }
 }
 
 #[test]

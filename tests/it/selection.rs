@@ -10,7 +10,7 @@ use endcheck_server::jobs;
 use endcheck_tests::{Http, workspace_root};
 use serde_json::{Value, json};
 
-use crate::office::{Office, Person, text};
+use crate::office::{Browser, Office, Person, text};
 use crate::python::{python, run};
 use crate::tablet::Tablet;
 
@@ -224,6 +224,60 @@ fn whoever_departs_from_a_draw_says_why_and_is_counted() {
     let next = drawn(&office, 50);
     let again = next["drawn"]["chosen"].as_array().unwrap();
     assert!(again.iter().any(|one| text(one, "/chosen/shipment") == chosen[0]), "{next:#}");
+}
+
+#[test]
+fn a_policy_is_approved_and_a_draw_departed_from_at_the_pages() {
+    let office = Office::with_programme();
+    let hash = text(&load(&office.manager(), &default_policy()).expect_json(201), "/hash");
+    let _ = bea(&office);
+    let [ada, bea, iris] = ["ada", "bea", "iris"].map(|login| Browser::signed_in(&office.server, login));
+    let (shadow, approvals) =
+        (format!("/risk/policies/{hash}/shadow"), format!("/risk/policies/{hash}/approvals"));
+    let approve = |by: &Browser<'_>, run: &str| {
+        by.post(&approvals, &[("reason", "Agreed in the panel."), ("shadow_run", run)])
+    };
+    assert_eq!([iris.post(&shadow, &[]).status, approve(&iris, "").status], [403, 403]);
+    let refused = approve(&ada, "");
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("shadow run"), "{}", refused.text());
+    let run = || {
+        assert_eq!(ada.post(&shadow, &[]).status, 303);
+        let state = office.manager().get(&format!("/api/v1/policies/{hash}")).expect_json(200);
+        text(&state, "/shadow_run")
+    };
+    let offered = |by: &Browser<'_>| by.get("/risk").contains("Approve what the run shows");
+    let first = run();
+    assert!(offered(&ada));
+    let newest = run();
+    let refused = approve(&ada, &first);
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("run anew since you looked"), "{}", refused.text());
+    assert_eq!(approve(&ada, &newest).status, 303);
+    assert!(!offered(&ada) && offered(&bea), "nobody approves twice");
+    assert!(bea.get("/risk").contains("Agreed in the panel."), "who approved, and why, is shown");
+    assert_eq!(approve(&bea, &newest).status, 303);
+    let state = office.manager().get(&format!("/api/v1/policies/{hash}")).expect_json(200);
+    assert_eq!(state["active"], true);
+    assert!(!offered(&ada) && !offered(&bea), "there is nothing left to approve");
+    office.tick();
+
+    let selection = drawn(&office, 2);
+    let page = format!("/selections/{}", text(&selection, "/id"));
+    let overrides = format!("{page}/overrides");
+    let key = text(&selection, "/drawn/chosen/0/chosen/shipment");
+    let departure = [("act", "drop"), ("shipment", key.as_str()), ("reason", "The site burnt down.")];
+    assert_eq!(iris.post(&overrides, &departure).status, 403);
+    let vera = Browser::signed_in(&office.server, "vera");
+    assert!(!vera.get(&page).contains("Depart from the draw"), "nothing is offered that is refused");
+    let refused = ada.post(&overrides, &[("act", "add"), departure[1], departure[2]]);
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("The site burnt down."), "what was typed stays");
+    assert_eq!(ada.post(&overrides, &[departure[0], ("shipment", "SH-0"), departure[2]]).status, 422);
+    assert_eq!(ada.post(&overrides, &departure).status, 303);
+    let shown = bea.get(&page);
+    assert!(shown.contains("not checked: see departures"), "in the list of what was drawn, too");
+    assert!(shown.contains("not checked although it was drawn") && shown.contains("The site burnt down."));
 }
 
 #[test]

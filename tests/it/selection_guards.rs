@@ -75,6 +75,42 @@ fn an_inspector_can_neither_commit_to_a_draw_nor_make_one_on_the_pages() {
 }
 
 #[test]
+fn a_form_without_its_page_s_token_does_nothing() {
+    let office = Office::with_programme();
+    let policy = put_into_force(&office, &default_policy());
+    let newer = default_policy().replacen("version = 1", "version = 2", 1);
+    let newer = text(&load(&office.manager(), &newer).expect_json(201), "/hash");
+    let selection = drawn(&office, 1);
+    let draw = format!("/selections/{}", text(&selection, "/id"));
+    let shipment = text(&selection, "/drawn/chosen/0/chosen/shipment");
+    let sheet = office.manager().get("/api/v1/serials").expect_json(200);
+    let serial = format!("/serials/{}/events", text(&sheet, "/items/0/id"));
+    let (cookie, _) = browser(&office, "ada");
+    for (path, fields) in [
+        ("/selections", "capacity=2&note=Mine".to_owned()),
+        (&*format!("{draw}/draw"), String::new()),
+        (&*format!("{draw}/overrides"), format!("act=drop&shipment={shipment}&reason=Mine")),
+        ("/risk/rescorings", String::new()),
+        (&*format!("/risk/policies/{newer}/shadow"), String::new()),
+        (&*format!("/risk/policies/{newer}/approvals"), "reason=Mine&shadow_run=x".to_owned()),
+        (&*serial, "kind=loss&what=lost&day=2026-01-01&circumstances=Mine&proof=Mine".to_owned()),
+    ] {
+        for token in ["", "0123456789abcdef0123456789abcdef"] {
+            let body = format!("csrf_token={token}&{fields}");
+            let answer =
+                office.server.send("POST", path, &[FORM, ("Cookie", &cookie)], Some(body.as_bytes()));
+            assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+        }
+    }
+    let manager = office.manager();
+    assert_eq!(manager.get(&format!("/api/v1{draw}")).expect_json(200), selection);
+    assert_eq!(manager.get("/api/v1/selections").expect_json(200)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(manager.get("/api/v1/serials").expect_json(200), sheet);
+    assert!(manager.get(&format!("/api/v1/policies/{newer}")).expect_json(200)["shadow"].is_null());
+    assert_eq!(manager.get(&format!("/api/v1/policies/{policy}")).expect_json(200)["active"], true);
+}
+
+#[test]
 fn a_draw_waits_until_what_came_in_as_a_signal_or_an_outcome_was_assessed() {
     let office = Office::with_programme();
     put_into_force(&office, &default_policy());

@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection as _;
 use endcheck_protocol::checklist::ItemStatus;
 use endcheck_protocol::record::{Act, ItemSighting, Task, VerificationMethod};
 use endcheck_server::app::App;
+use endcheck_server::config::serial_rules::{SerialClock, SerialRules};
 use endcheck_server::db::Conn;
 use endcheck_server::serials::{self, Swept};
 use endcheck_tests::Http;
@@ -22,7 +23,7 @@ fn sweep(app: &std::sync::Arc<App>) -> Swept {
     actix_web::rt::System::new().block_on(serials::sweep(app, now)).unwrap()
 }
 
-fn office() -> Office {
+pub fn office() -> Office {
     let office = Office::with_programme();
     sweep(office.server.app());
     office
@@ -33,12 +34,12 @@ fn all(http: &Http, query: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-fn serial(office: &Office, serial: &str) -> Value {
+pub fn serial(office: &Office, serial: &str) -> Value {
     let found = all(&office.manager(), "").into_iter().find(|one| one["serial"] == serial);
     found.unwrap_or_else(|| panic!("{serial} is not listed"))
 }
 
-fn history(office: &Office, item: &str) -> Value {
+pub fn history(office: &Office, item: &str) -> Value {
     office.manager().get(&format!("/api/v1/serials/{item}")).expect_json(200)
 }
 
@@ -143,6 +144,32 @@ fn a_sweep_opens_each_routine_check_once_on_two_servers_and_for_what_has_no_seri
 }
 
 #[test]
+fn each_authority_s_programme_runs_by_its_own_clock_and_says_on_what_basis() {
+    let standard = SerialRules::new(&[], &[]).unwrap().serial_clock.pop().unwrap();
+    let of = |authority: &str, first_days| SerialClock {
+        name: authority.to_owned(),
+        authorities: vec![authority.to_owned()],
+        first_days,
+        basis: format!("Programme of {authority}, article 4."),
+        ..standard.clone()
+    };
+    let clocks = vec![
+        of("Another Office", 10),
+        of("Strategic Trade Control Office (fictitious)", 30),
+        standard.clone(),
+    ];
+    let office = Office::open_with(|config| config.serial_clock = clocks);
+    office.import_programme();
+    sweep(office.server.app());
+    let one = serial(&office, "NVA-26-004417");
+    let arrived: chrono::NaiveDate = text(&one, "/arrived_on").parse().unwrap();
+    assert_eq!(due(&one), (arrived + TimeDelta::days(30)).to_string());
+    let told = history(&office, &text(&one, "/id"));
+    assert!(text(&told, "/basis").contains("Strategic Trade Control Office"), "{told:#}");
+    office.server.check();
+}
+
+#[test]
 fn visits_from_before_are_caught_up_with() {
     let office = office();
     let visit = office.schedule(SHIPMENT, Some(&office.iris));
@@ -198,6 +225,16 @@ fn a_loss_needs_a_second_person_and_a_transfer_opens_a_new_clock() {
     let mut unproved = loss.clone();
     unproved["proof"] = json!(" ");
     report(&manager, &item, &unproved).expect_problem(422, "invalid-fields");
+    for (field, wrong) in [
+        ("lost_on", "-0001-01-01"),
+        ("lost_on", "0001-01-01"),
+        ("proof", "\u{200b}\u{a0}"),
+        ("circumstances", "It \u{202e}is gone."),
+    ] {
+        let mut faulty = loss.clone();
+        faulty[field] = json!(wrong);
+        report(&manager, &item, &faulty).expect_problem(422, "invalid-fields");
+    }
     assert_eq!(serial(&office, "NVA-26-004502"), before);
 
     let once = manager.with_header("Idempotency-Key", "loss-1");
@@ -214,6 +251,13 @@ fn a_loss_needs_a_second_person_and_a_transfer_opens_a_new_clock() {
     let gone = report(&vera, &item, &review).expect_json(201);
     assert_eq!((text(&gone, "/status"), &gone["due_at"]), ("gone".into(), &Value::Null));
     report(&vera, &item, &review).expect_problem(409, "serial-state");
+    // The reporter cannot take the other's word back either.
+    let word = gone["history"].as_array().unwrap().last().unwrap();
+    let undo = json!({ "kind": "withdraw", "event": word["id"], "reason": "I disagree." });
+    report(&manager, &item, &undo).expect_problem(403, "own-report");
+    let early = json!({ "kind": "found", "found_on": (today - TimeDelta::days(41)).to_string(),
+        "circumstances": "In a rack." });
+    report(&manager, &item, &early).expect_problem(422, "invalid-fields");
 
     let withdraw = json!({ "kind": "withdraw", "event": id, "reason": "It was another unit." });
     let back = report(&vera, &item, &withdraw).expect_json(201);

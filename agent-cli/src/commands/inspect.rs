@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use endcheck_protocol::digest::Sha256;
-use endcheck_protocol::photo::{self, PhotoFacts, PhotoFlag, PositionAbsence};
+use endcheck_protocol::photo::{self, PhotoFacts, PhotoFlag, PhotoFormat, PositionAbsence};
 use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 
@@ -28,6 +28,8 @@ struct Inspected {
     taken_at: Option<String>,
     make: Option<String>,
     model: Option<String>,
+    /// What tells the quantisation tables of a JPEG from others, to enrol a camera by.
+    quantisation: Option<Sha256>,
     flags: Vec<PhotoFlag>,
 }
 
@@ -54,6 +56,7 @@ fn inspect(path: &Path, now: Timestamp) -> anyhow::Result<Inspected> {
     let bytes = Source::open(path)?.read_photo()?;
     let facts = photo::read(&bytes)?;
     let flags = facts.flags_at(now);
+    let quantisation = photo::metadata(&bytes)?.tables.digest();
     let PhotoFacts { format, width, height, position, position_absent_reason, taken_at, make, model, .. } =
         facts;
     Ok(Inspected {
@@ -68,6 +71,7 @@ fn inspect(path: &Path, now: Timestamp) -> anyhow::Result<Inspected> {
         taken_at,
         make,
         model,
+        quantisation,
         flags,
     })
 }
@@ -98,6 +102,13 @@ fn human(inspected: &Inspected) -> String {
         [&inspected.make, &inspected.model].into_iter().flatten().map(String::as_str).collect();
     if !camera.is_empty() {
         lines.push(format!("  camera {}", camera.join(" ")));
+    }
+    match &inspected.quantisation {
+        Some(quantisation) => lines.push(format!("  quantisation tables {quantisation}")),
+        None if inspected.format == PhotoFormat::Jpeg.name() => {
+            lines.push("  no quantisation tables that can be read".to_owned());
+        }
+        None => {}
     }
     for flag in &inspected.flags {
         lines.push(format!("  {flag}: {} {}", flag.why(), flag.innocent_explanation()));

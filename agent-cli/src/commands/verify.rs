@@ -7,12 +7,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use endcheck_protocol::terminal;
 use endcheck_protocol::tlog::Policy;
 use serde::Serialize;
 
 use crate::cli::Verify;
 use crate::refusal::ExitStatus;
-use crate::ui::{Ui, steers};
+use crate::ui::Ui;
 use crate::verify::{self, Bag, Check, Outcome, Papers};
 
 /// No paper is larger.
@@ -133,16 +134,14 @@ fn line(check: &Check) -> String {
         Outcome::NotChecked => "not checked",
         Outcome::Failed => "FAILED     ",
     };
-    plain(&format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence))
-}
-
-/// Names and texts come from whoever made the files: nothing in them may steer the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    terminal::line(&format!("{outcome}  {}: {}: {}", check.file, check.check, check.evidence))
 }
 
 fn many(first: &Check, count: usize) -> String {
-    plain(&format!("holds        {count} × {}, such as {}: {}", first.check, first.file, first.evidence))
+    terminal::line(&format!(
+        "holds        {count} × {}, such as {}: {}",
+        first.check, first.file, first.evidence
+    ))
 }
 
 fn closing(summary: &Summary) -> String {

@@ -10,6 +10,7 @@ mod clock;
 mod container;
 mod flags;
 mod position;
+mod quantisation;
 mod refusal;
 mod sniff;
 mod survey;
@@ -23,6 +24,7 @@ use clock::Taken;
 
 pub use flags::{PhotoFlag, PositionAbsence};
 pub use position::ExifPosition;
+pub use quantisation::QuantisationTables;
 pub use refusal::PhotoRefusal;
 
 /// Most pixels a photo may declare: 128 megapixels, which is 512 MiB decoded with four bytes each.
@@ -213,6 +215,8 @@ pub struct Metadata<'a> {
     pub exif: Vec<&'a [u8]>,
     /// XMP packets that are not packed, in file order.
     pub xmp: Vec<&'a [u8]>,
+    /// Of a JPEG; other formats have none.
+    pub tables: QuantisationTables<'a>,
 }
 
 /// Finds the metadata blocks of `bytes`, a whole file; nothing in them is read.
@@ -221,7 +225,7 @@ pub struct Metadata<'a> {
 /// As [`read`].
 pub fn metadata(bytes: &[u8]) -> Result<Metadata<'_>, PhotoRefusal> {
     let container = container::walk(bytes, sniff::sniff(bytes)?)?;
-    Ok(Metadata { exif: container.exif, xmp: container.xmp })
+    Ok(Metadata { exif: container.exif, xmp: container.xmp, tables: container.tables })
 }
 
 impl PhotoFacts {

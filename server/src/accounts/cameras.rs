@@ -1,8 +1,11 @@
 //! The cameras that belong to a device. Rows are added and never changed: what a photo was compared with stays.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use diesel::prelude::*;
+use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{CameraId, DeviceId, UserId};
 use endcheck_protocol::problem::{FieldProblem, Problem};
 use endcheck_protocol::time::Timestamp;
@@ -32,16 +35,17 @@ pub struct AddCamera {
     pub width_px: Option<i64>,
     #[serde(default)]
     pub height_px: Option<i64>,
+    /// What its JPEG files' quantisation tables are told by, each set that it uses: `endcheck inspect` shows them.
+    #[serde(default)]
+    pub quantisation: Vec<Sha256>,
     #[serde(default)]
     pub note: Option<String>,
 }
 
 /// A camera enrolled with a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema, Queryable, Selectable, Insertable)]
-#[diesel(table_name = device_cameras, check_for_backend(MultiBackend))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Camera {
     pub id: CameraId,
-    #[diesel(column_name = device_id)]
     pub device: DeviceId,
     pub make: String,
     pub model: String,
@@ -49,15 +53,36 @@ pub struct Camera {
     pub lens: Option<String>,
     pub width_px: Option<i64>,
     pub height_px: Option<i64>,
+    /// Sorted, each once.
+    pub quantisation: Vec<Sha256>,
     pub note: Option<String>,
     pub added_by: UserId,
     pub added_at: Timestamp,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_cameras, check_for_backend(MultiBackend))]
+struct CameraRow {
+    id: CameraId,
+    device_id: DeviceId,
+    make: String,
+    model: String,
+    serial: Option<String>,
+    lens: Option<String>,
+    width_px: Option<i64>,
+    height_px: Option<i64>,
+    quantisation: String,
+    note: Option<String>,
+    added_by: UserId,
+    added_at: Timestamp,
 }
 
 const MAX_CHARS: usize = 200;
 const MAX_SIDE_PX: i64 = 65_535;
 /// Cameras of one device at most.
 const MAX_CAMERAS: i64 = 100;
+/// Sets of quantisation tables of one camera at most.
+const MAX_TABLES: usize = 100;
 
 /// Enrols a camera with a device. The same camera again answers as the first time.
 ///
@@ -75,7 +100,8 @@ pub fn add(
     check(&camera)?;
     // Two requests at once wait for each other here.
     device_store::lock_device(conn, device)?.ok_or_else(|| Error::not_found("device"))?;
-    let row = Camera {
+    let quantisation: BTreeSet<Sha256> = camera.quantisation.into_iter().collect();
+    let camera = Camera {
         id: CameraId::mint(),
         device: device.clone(),
         make: camera.make.trim().to_owned(),
@@ -84,12 +110,13 @@ pub fn add(
         lens: trimmed(camera.lens),
         width_px: camera.width_px,
         height_px: camera.height_px,
+        quantisation: quantisation.into_iter().collect(),
         note: trimmed(camera.note),
         added_by: actor.user.clone(),
         added_at: now,
     };
     let held = of_device(conn, device)?;
-    if let Some(same) = held.iter().find(|held| held.is_same(&row)) {
+    if let Some(same) = held.iter().find(|held| held.is_same(&camera)) {
         return Ok(same.clone());
     }
     if held.len() as i64 >= MAX_CAMERAS {
@@ -98,17 +125,73 @@ pub fn add(
             format!("A device takes {MAX_CAMERAS} cameras at most. Enrol a device for the others."),
         ));
     }
-    diesel::insert_into(device_cameras::table).values(&row).execute(conn)?;
-    Ok(row)
+    diesel::insert_into(device_cameras::table).values(CameraRow::try_from(&camera)?).execute(conn)?;
+    Ok(camera)
 }
 
 impl Camera {
+    /// Whether both are one camera, whoever enrolled it when.
     fn is_same(&self, other: &Self) -> bool {
-        let told = |camera: &Self| {
-            let texts = [&camera.serial, &camera.lens, &camera.note].map(Clone::clone);
-            (camera.make.clone(), camera.model.clone(), texts, camera.width_px, camera.height_px)
-        };
-        told(self) == told(other)
+        let Self { id, added_by, added_at, .. } = self.clone();
+        self == &Self { id, added_by, added_at, ..other.clone() }
+    }
+}
+
+impl TryFrom<&Camera> for CameraRow {
+    type Error = Error;
+
+    fn try_from(camera: &Camera) -> Result<Self> {
+        let Camera {
+            id,
+            device,
+            make,
+            model,
+            serial,
+            lens,
+            width_px,
+            height_px,
+            quantisation,
+            note,
+            added_by,
+            added_at,
+        } = camera.clone();
+        let quantisation = serde_json::to_string(&quantisation).map_err(|e| Error::Internal(e.into()))?;
+        Ok(Self {
+            id,
+            device_id: device,
+            make,
+            model,
+            serial,
+            lens,
+            width_px,
+            height_px,
+            quantisation,
+            note,
+            added_by,
+            added_at,
+        })
+    }
+}
+
+impl TryFrom<CameraRow> for Camera {
+    type Error = Error;
+
+    fn try_from(row: CameraRow) -> Result<Self> {
+        let quantisation = serde_json::from_str(&row.quantisation).map_err(|e| Error::Internal(e.into()))?;
+        Ok(Self {
+            id: row.id,
+            device: row.device_id,
+            make: row.make,
+            model: row.model,
+            serial: row.serial,
+            lens: row.lens,
+            width_px: row.width_px,
+            height_px: row.height_px,
+            quantisation,
+            note: row.note,
+            added_by: row.added_by,
+            added_at: row.added_at,
+        })
     }
 }
 
@@ -148,6 +231,9 @@ fn check(camera: &AddCamera) -> Result<()> {
             wrong(field, format!("is not 1 to {MAX_SIDE_PX}"));
         }
     }
+    if camera.quantisation.len() > MAX_TABLES {
+        wrong("quantisation", format!("has more than {MAX_TABLES} sets"));
+    }
     if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
 }
 
@@ -156,11 +242,12 @@ fn check(camera: &AddCamera) -> Result<()> {
 /// # Errors
 /// When the database fails.
 pub fn of_device(conn: &mut Conn, device: &DeviceId) -> Result<Vec<Camera>> {
-    Ok(device_cameras::table
+    let rows: Vec<CameraRow> = device_cameras::table
         .filter(device_cameras::device_id.eq(device))
         .order((device_cameras::added_at, device_cameras::id))
-        .select(Camera::as_select())
-        .load(conn)?)
+        .select(CameraRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(Camera::try_from).collect()
 }
 
 fn list(conn: &mut Conn, actor: &Actor, device: &DeviceId) -> Result<Vec<Camera>> {

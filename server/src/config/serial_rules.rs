@@ -22,6 +22,10 @@ pub struct SerialClock {
     /// Beginnings of control entries that it holds for, `?` for any one character; all where none is named.
     #[serde(default)]
     pub control_entries: Vec<String>,
+    /// Authorities that licensed the goods, as the licences name them: each runs a programme of its own. All where none
+    /// is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<String>,
     /// Days after arrival, after a transfer and after it was found again, in which it is to be seen.
     pub first_days: u32,
     /// Days after it was last seen, in which it is to be seen again.
@@ -86,6 +90,10 @@ impl SerialRules {
                 clock.basis.trim().chars().count() >= 10,
                 "[[serial_clock]] {name:?}: basis is to say on what legal basis the clock runs"
             );
+            anyhow::ensure!(
+                clock.authorities.iter().all(|authority| !authority.trim().is_empty()),
+                "[[serial_clock]] {name:?}: authorities takes names as the licences write them, not blanks"
+            );
             let hearsay = [VerificationMethod::HostSelfReport, VerificationMethod::Documentary];
             anyhow::ensure!(
                 !clock.seen_by.is_empty() && !clock.seen_by.iter().any(|method| hearsay.contains(method)),
@@ -95,8 +103,11 @@ impl SerialRules {
         }
         let last = self.serial_clock.last();
         anyhow::ensure!(
-            last.is_some_and(|clock| clock.tiers.is_empty() && clock.control_entries.is_empty()),
-            "the last [[serial_clock]] must name neither tiers nor control_entries, so that it fits every serial"
+            last.is_some_and(|clock| {
+                clock.tiers.is_empty() && clock.control_entries.is_empty() && clock.authorities.is_empty()
+            }),
+            "the last [[serial_clock]] must name no tiers, control_entries and authorities, so that it fits every \
+             serial"
         );
         anyhow::ensure!(
             self.serial_tier.iter().all(|tier| (1..=9).contains(&tier.tier)),
@@ -118,11 +129,23 @@ impl SerialRules {
 
     /// The clock of a serial. There always is one: the last fits everything.
     #[must_use]
-    pub fn clock(&self, tier: u8, control_entry: &str) -> Option<&SerialClock> {
+    pub fn clock(&self, tier: u8, control_entry: &str, authority: &str) -> Option<&SerialClock> {
         self.serial_clock.iter().find(|clock| {
             (clock.tiers.is_empty() || clock.tiers.contains(&tier))
                 && fits_any(&clock.control_entries, control_entry)
+                && (clock.authorities.is_empty()
+                    || clock.authorities.iter().any(|one| is_same_name(one, authority)))
         })
+    }
+
+    /// Authorities that a clock names and none of `licensing` is: written wrongly, or with no licence yet.
+    #[must_use]
+    pub fn strangers(&self, licensing: &[String]) -> Vec<&str> {
+        let named = self.serial_clock.iter().flat_map(|clock| &clock.authorities);
+        named
+            .filter(|one| !licensing.iter().any(|other| is_same_name(one, other)))
+            .map(String::as_str)
+            .collect()
     }
 
     /// The rules as they are kept, and their hash: what a state says it was judged by.
@@ -134,6 +157,12 @@ impl SerialRules {
         let hash = Sha256::of(text.as_bytes());
         Ok((text, hash))
     }
+}
+
+/// Whether two names are one, but for case and blanks.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    words(one) == words(other)
 }
 
 fn fits_any(patterns: &[String], entry: &str) -> bool {
@@ -168,7 +197,7 @@ mod tests {
             ("", 3),
         ] {
             assert_eq!(rules.tier(entry), tier, "{entry}");
-            let clock = rules.clock(tier, entry).unwrap();
+            let clock = rules.clock(tier, entry, "BAFA").unwrap();
             assert_eq!((clock.first_days, clock.then_days), (90, 365));
         }
     }
@@ -183,12 +212,34 @@ mod tests {
             ..standard.clone()
         };
         let first = SerialClock { name: "tier 1".into(), tiers: vec![1], then_days: 90, ..standard.clone() };
-        let rules = SerialRules::new(&[night, first, standard], &[]).unwrap();
-        let clock = |entry: &str| rules.clock(rules.tier(entry), entry).unwrap().name.clone();
-        assert_eq!(
-            ["6A002", "3A101", "5A001"].map(clock),
-            ["night vision", "tier 1", "standard"].map(str::to_owned)
-        );
+        let abroad = SerialClock {
+            name: "abroad".into(),
+            authorities: vec!["Other über Authority".into()],
+            ..standard.clone()
+        };
+        let rules = SerialRules::new(&[night, abroad, first, standard], &[]).unwrap();
+        for (entry, authority, name) in [
+            ("6A002", "BAFA", "night vision"),
+            ("3A101", "BAFA", "tier 1"),
+            ("5A001", "BAFA", "standard"),
+            ("3A101", " other  ÜBER authority", "abroad"),
+            ("6A002", "Other über Authority", "night vision"),
+        ] {
+            assert_eq!(
+                rules.clock(rules.tier(entry), entry, authority).unwrap().name,
+                name,
+                "{entry} {authority}"
+            );
+        }
+    }
+
+    #[test]
+    fn authorities_that_license_nothing_are_named() {
+        let standard = SerialRules::new(&[], &[]).unwrap().serial_clock.pop().unwrap();
+        let authorities = vec!["BAFA".to_owned(), "Bundesamt".to_owned()];
+        let own = SerialClock { authorities, ..standard.clone() };
+        let rules = SerialRules::new(&[own, standard], &[]).unwrap();
+        assert_eq!(rules.strangers(&["bafa".to_owned(), "SECO".to_owned()]), ["Bundesamt"]);
     }
 
     #[test]
@@ -204,6 +255,8 @@ mod tests {
         assert!(with(|clock| clock.seen_by.push(VerificationMethod::HostSelfReport)).contains("never"));
         assert!(with(|clock| clock.seen_by = vec![VerificationMethod::Documentary]).contains("never"));
         assert!(with(|clock| clock.tiers = vec![1]).contains("fits every serial"));
+        assert!(with(|clock| clock.authorities = vec![" ".into()]).contains("not blanks"));
+        assert!(with(|clock| clock.authorities = vec!["BAFA".into()]).contains("fits every serial"));
         let tier = SerialTier { tier: 1, control_entries: vec!["0".into()] };
         assert!(SerialRules::new(&[], &[tier]).unwrap_err().to_string().contains("fits every serial"));
     }

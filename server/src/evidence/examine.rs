@@ -16,7 +16,9 @@ use super::flags;
 use super::pictures::{self, Print};
 use super::store::{self, StoredFile};
 use super::tracks;
+use crate::accounts::{self, Camera};
 use crate::app::App;
+use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::picture::{self, NoPixels};
 
@@ -80,6 +82,23 @@ async fn look_back(app: &Arc<App>) -> Result<()> {
     }
 }
 
+/// What is known of a photo before it is looked into.
+struct Declared {
+    /// What the record says of it.
+    facts: PhotoFacts,
+    /// Those enrolled with the device.
+    cameras: Vec<Camera>,
+}
+
+impl Declared {
+    /// `None` where the file is no photo.
+    fn of(conn: &mut Conn, file: &StoredFile) -> Result<Option<Self>> {
+        let Some(record) = store::record(conn, &file.record)?.record else { return Ok(None) };
+        let Act::Photo { facts, .. } = record.act else { return Ok(None) };
+        Ok(Some(Self { facts: *facts, cameras: accounts::cameras_of(conn, &file.device)? }))
+    }
+}
+
 /// What an examination found.
 #[derive(Default)]
 struct Examined {
@@ -92,20 +111,16 @@ struct Examined {
 
 async fn examine(app: &Arc<App>, file: &StoredFile) -> Result<()> {
     let content = app.files.read(&file.sha256, LARGEST_BYTES).await.map_err(|e| Error::Internal(e.into()))?;
-    let record = file.record.clone();
+    let now = app.clock.now();
     let shared = Arc::clone(app);
+    let about = file.clone();
     let declared = app
         .read(move |conn| {
             // Most of what others kept is read here, so that little is left for the write to wait for.
             shared.pictures.catch_up(conn)?;
-            let stored = store::record(conn, &record)?;
-            Ok(match stored.record.map(|record| record.act) {
-                Some(Act::Photo { facts, .. }) => Some(*facts),
-                _ => None,
-            })
+            Declared::of(conn, &about)
         })
         .await?;
-    let now = app.clock.now();
     let shared = Arc::clone(app);
     let runtime = tokio::runtime::Handle::current();
     let (examined, thumbnail) = actix_web::web::block(move || {
@@ -160,7 +175,7 @@ async fn keep(
 }
 
 /// Reads the photo and decodes it, and compares it with what the device signed.
-fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined {
+fn look_into(content: &[u8], declared: &Declared, now: Timestamp) -> Examined {
     let facts = match photo::read(content) {
         Ok(facts) => facts,
         Err(refusal) => {
@@ -179,12 +194,12 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
         }
     };
     let mut findings = Vec::new();
-    if &facts != declared {
+    if facts != declared.facts {
         findings.push(NewFinding {
             signal: "facts-differ",
             weight: Weight::Contradiction,
             summary: "The record says other things of the photo than the photo itself.".to_owned(),
-            values: json!({ "record": declared, "photo": facts }),
+            values: json!({ "record": declared.facts, "photo": facts }),
             uncertainty: EXACT.to_owned(),
             explanations: "Agent and server are of different versions and read photos differently.",
             method: METHOD,
@@ -193,6 +208,8 @@ fn look_into(content: &[u8], declared: &PhotoFacts, now: Timestamp) -> Examined 
     findings.extend(flags::flagged(content, &facts, now));
     let analysis = picture::analyse(content, &facts);
     findings.extend(pictures::of_analysis(&facts, &analysis));
+    findings.extend(pictures::of_light(&facts, &analysis));
+    findings.extend(pictures::of_tables(&facts, &analysis, &declared.cameras));
     let digest = if analysis.is_telling() { analysis.digest } else { None };
     let (thumbnail, hashes) = match analysis.pixels {
         Ok(pixels) => (Some(pixels.thumbnail), pixels.hashes),

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::judge::storable;
+use super::observe::CAMERA_NOT_CHECKED;
+use super::pictures::{LIGHT_NOT_CHECKED, TABLES_NOT_CHECKED};
 use crate::custody::{self, Note};
 use crate::db::schema::findings;
 use crate::db::{Both, Conn, MultiBackend};
@@ -83,8 +85,16 @@ pub(super) struct Subject<'a> {
     pub record: &'a Sha256,
 }
 
+/// That there was nothing to compare by is said once for a device and visit and each reason, not of each photo.
+const SAID_ONCE: [&str; 3] = [CAMERA_NOT_CHECKED, LIGHT_NOT_CHECKED, TABLES_NOT_CHECKED];
+
 /// Writes a finding about a record, unless its method said it of the record before.
 pub(super) fn add(conn: &mut Conn, subject: Subject<'_>, finding: &NewFinding, now: Timestamp) -> Result<()> {
+    if SAID_ONCE.contains(&finding.signal) {
+        let visit = subject.visit.map_or("", VisitId::as_str);
+        let about = format!("{}:{visit}:{}", subject.device, Sha256::of(finding.summary.as_bytes()));
+        return add_about(conn, subject, finding, &about, now);
+    }
     add_about(conn, subject, finding, subject.record.as_str(), now)
 }
 

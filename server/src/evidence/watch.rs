@@ -11,9 +11,7 @@ use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::Visit;
 
 use super::findings::{self, NewFinding, Subject};
-use super::observe::{
-    self, CAMERA_NOT_CHECKED, Fixed, GAP, Hole, MISSING, Sighting, elsewhere, filled, seen_elsewhere,
-};
+use super::observe::{self, Fixed, GAP, Hole, MISSING, Sighting, elsewhere, filled, seen_elsewhere};
 use super::{neighbours, store};
 use crate::accounts::{self, Camera};
 use crate::db::Conn;
@@ -84,12 +82,7 @@ impl Watch {
         now: Timestamp,
     ) -> Result<()> {
         for finding in found {
-            if finding.signal == CAMERA_NOT_CHECKED {
-                let about = format!("{}:{}", subject.device, subject.visit.map_or("", VisitId::as_str));
-                findings::add_about(conn, subject, &finding, &about, now)?;
-            } else {
-                findings::add(conn, subject, &finding, now)?;
-            }
+            findings::add(conn, subject, &finding, now)?;
             let told = Hole::told(
                 subject.visit.cloned(),
                 Some(subject.record.clone()),

@@ -9,6 +9,7 @@ mod coarse;
 mod content;
 mod decode;
 mod jpeg;
+mod light;
 pub mod near;
 mod pdq;
 mod plane;
@@ -23,6 +24,7 @@ use plane::Plane;
 
 pub use coarse::{Coarse, LOOKS_ALIKE_BITS};
 pub use decode::NoPixels;
+pub use light::Exposure;
 pub use pdq::{InvalidPdq, MIN_QUALITY, Pdq, SAME_PICTURE_BITS};
 pub use preview::Likeness;
 pub use symmetry::Symmetry;
@@ -47,6 +49,8 @@ pub struct Hashes {
 pub struct Pixels {
     /// A JPEG of at most 512 pixels a side, upright.
     pub thumbnail: Vec<u8>,
+    /// The mean of all pixels, 0 to 255.
+    pub brightness: u8,
     /// Absent for pictures smaller than 64 pixels a side.
     pub hashes: Option<Hashes>,
     /// The thumbnail in the metadata against the picture; absent where there is none that decodes.
@@ -62,6 +66,10 @@ pub struct Analysis {
     /// The size in pixels that the camera wrote down.
     pub declared: Option<(u32, u32)>,
     pub traces: Traces,
+    /// Absent where the camera wrote only part of it.
+    pub exposure: Option<Exposure>,
+    /// What tells its quantisation tables from others; absent where it has none.
+    pub quantisation: Option<Sha256>,
 }
 
 /// Pictures with less to be seen than this, by PDQ's measure, are like each other without being so: a black frame is
@@ -91,6 +99,8 @@ pub fn analyse(bytes: &[u8], facts: &PhotoFacts) -> Analysis {
         pixels: look(bytes, facts, block.thumbnail),
         declared: block.declared,
         traces: traces::find(bytes, is_jpeg, &metadata.xmp, facts.software.as_deref(), camera),
+        exposure: block.exposure,
+        quantisation: metadata.tables.digest(),
     }
 }
 
@@ -106,7 +116,8 @@ fn look(bytes: &[u8], facts: &PhotoFacts, embedded: Option<&[u8]>) -> Result<Pix
         .filter(|_| large_enough)
         .and_then(embedded_plane)
         .map(|thumbnail| preview::compare(&thumbnail, &plane));
-    Ok(Pixels { thumbnail: decode::thumbnail(scaled, facts.orientation)?, hashes, preview })
+    let brightness = plane.mean();
+    Ok(Pixels { thumbnail: decode::thumbnail(scaled, facts.orientation)?, brightness, hashes, preview })
 }
 
 /// The thumbnail in the metadata; it is as hostile as the rest, and gets the same budget.

@@ -41,6 +41,12 @@ impl Plane {
         &self.values
     }
 
+    /// The mean of all values, rounded.
+    pub fn mean(&self) -> u8 {
+        let sum: f64 = self.values.iter().copied().map(f64::from).sum();
+        (sum / self.values.len().max(1) as f64).round() as u8
+    }
+
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }

@@ -149,15 +149,17 @@ pub fn activate(
     let document = document(file)?;
     let policy = force::read(&document).map_err(Error::told)?;
     let held = conn.write(|conn| force::load(conn, actor, &policy, &document, now)).map_err(Error::told)?;
-    let found = force::state(conn, &held.hash).map_err(Error::told)?;
+    let mut found = force::state(conn, &held.hash).map_err(Error::told)?;
     if !found.active && found.shadow.is_none() {
         let report = force::shadow_run(conn, actor, &held.hash, now).map_err(Error::told)?;
         std::io::stderr().write_all(
             format!("shadow run over {} shipments: {:?}\n", report.shipments, report.moves).as_bytes(),
         )?;
+        found = force::state(conn, &held.hash).map_err(Error::told)?;
     }
+    let command = force::ApprovePolicy { reason, shadow_run: found.shadow_run };
     let state =
-        conn.write(|conn| force::approve(conn, actor, &held.hash, reason, now)).map_err(Error::told)?;
+        conn.write(|conn| force::approve(conn, actor, &held.hash, command, now)).map_err(Error::told)?;
     Ok(if state.active {
         format!("{} version {} is in force.", held.id, held.version)
     } else {

@@ -76,6 +76,8 @@ pub struct PolicyState {
     pub approvals: Vec<Approval>,
     /// The newest shadow run, if it was against the policy now in force.
     pub shadow: Option<ShadowReport>,
+    /// The id of that run: an approval may say that it is about this one.
+    pub shadow_run: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -83,6 +85,16 @@ pub struct Approval {
     pub user: UserId,
     pub reason: String,
     pub approved_at: Timestamp,
+}
+
+/// An approval to be given.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovePolicy {
+    pub reason: String,
+    /// The shadow run that it is about; where it is not the newest any more, nothing is approved.
+    #[serde(default)]
+    pub shadow_run: Option<String>,
 }
 
 /// The document that the log commits to when a policy comes into force. Fields in alphabetical order.
@@ -206,11 +218,14 @@ pub fn state(conn: &mut Conn, hash: &Sha256) -> Result<PolicyState> {
         .into_iter()
         .map(|(user, reason, approved_at)| Approval { user, reason, approved_at })
         .collect();
-    let shadow = match in_use {
-        Some(run) => Some(serde_json::from_str(&run.report).map_err(|e| Error::Internal(e.into()))?),
-        None => None,
+    let (shadow, shadow_run) = match in_use {
+        Some(run) => {
+            let report = serde_json::from_str(&run.report).map_err(|e| Error::Internal(e.into()))?;
+            (Some(report), Some(run.id))
+        }
+        None => (None, None),
     };
-    Ok(PolicyState { policy, active: is_active, superseded, approvals, shadow })
+    Ok(PolicyState { policy, active: is_active, superseded, approvals, shadow, shadow_run })
 }
 
 /// The approvals of a shadow run that count: of people who may approve to this day.
@@ -352,22 +367,42 @@ fn differences(before: Option<&Assessment>, after: &Assessment) -> Vec<String> {
         .collect()
 }
 
+/// As [`approve`]; what comes into force begins to assess every shipment in the background.
+///
+/// # Errors
+/// As [`approve`].
+pub async fn approve_and_assess(
+    app: &Arc<App>,
+    actor: &Actor,
+    hash: &Sha256,
+    command: ApprovePolicy,
+) -> Result<PolicyState> {
+    let now = app.clock.now();
+    let (hash, actor) = (hash.clone(), actor.clone());
+    let state = app.write(move |conn| approve(conn, &actor, &hash, command, now)).await?;
+    if state.active {
+        rescoring::spawn(app);
+    }
+    Ok(state)
+}
+
 /// Approves a policy as its newest shadow run shows it; the second person's approval of that run puts it into force.
 ///
 /// # Errors
-/// 403; 404; 409 `no-shadow-run` without one against what is in force; 409 `policy-superseded` for one that was in
+/// 403; 404; 409 `no-shadow-run` without one against what is in force, `shadow-run-old` where the command names another
+/// than the newest; 409 `policy-superseded` for one that was in
 /// force before; 409 `policy-version-old` when that version or a newer one of the same id was in force; 409
 /// `policy-expired`; 422 without a reason.
 pub fn approve(
     conn: &mut Conn,
     actor: &Actor,
     hash: &Sha256,
-    why: String,
+    command: ApprovePolicy,
     now: Timestamp,
 ) -> Result<PolicyState> {
     actor.require(Permission::ApprovePolicy)?;
     log::lock(conn)?;
-    let why = reason::require(why)?;
+    let why = reason::require(command.reason)?;
     let found = state(conn, hash)?;
     if found.active {
         return Ok(found);
@@ -403,6 +438,12 @@ pub fn approve(
             "Make a shadow run against what is in force first, so that it is known who would move and why.",
         ));
     };
+    if command.shadow_run.is_some_and(|read| read != shadow.id) {
+        return Err(Error::conflict(
+            "shadow-run-old",
+            "The policy was run anew since you looked: read what the newest run shows, and approve that.",
+        ));
+    }
     store::insert_approval(conn, hash, &shadow.id, &actor.user, &why, now)?;
     let approved_by: Vec<UserId> = counting(conn, &shadow.id)?.into_iter().map(|(user, _, _)| user).collect();
     if approved_by.len() >= 2 {

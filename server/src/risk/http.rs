@@ -5,13 +5,16 @@ use actix_web::web::{Data, Json, Path, Payload, ServiceConfig};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::ShipmentId;
 use endcheck_protocol::problem::Problem;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::assess::Assessment;
 use super::policy::MAX_POLICY_BYTES;
 use super::store::{self, HeldPolicy};
-use super::{NoteSignal, PolicyState, Reason, Rescoring, ShadowReport, Signal, force, rescoring, signals};
+use super::{
+    ApprovePolicy, NoteSignal, PolicyState, Reason, Rescoring, ShadowReport, Signal, force, rescoring,
+    signals,
+};
 use crate::accounts::{Actor, Permission};
 use crate::app::App;
 use crate::body::{self, MAX_THING_BYTES};
@@ -81,13 +84,6 @@ async fn shadow(app: Data<App>, actor: Actor, hash: Path<Sha256>) -> Result<Json
     force::shadow(&app.into_inner(), &actor, &hash).await.map(Json)
 }
 
-/// An approval.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ApprovePolicy {
-    reason: String,
-}
-
 /// Approve a policy; the second person's approval puts it into force and begins to assess every shipment by it.
 #[utoipa::path(post, path = "/api/v1/policies/{hash}/approvals", params(("hash" = String, Path)),
     request_body = ApprovePolicy,
@@ -102,12 +98,7 @@ async fn approve(
     let body = body::read(payload, MAX_THING_BYTES).await?;
     let command: ApprovePolicy = body::json(&body)?;
     let app = app.into_inner();
-    let now = app.clock.now();
-    let state = app.write(move |conn| force::approve(conn, &actor, &hash, command.reason, now)).await?;
-    if state.active {
-        rescoring::spawn(&app);
-    }
-    Ok(Json(state))
+    force::approve_and_assess(&app, &actor, &hash, command).await.map(Json)
 }
 
 /// Begin to assess every shipment anew, or tell how far that is.

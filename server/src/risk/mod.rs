@@ -26,8 +26,8 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use assess::Assessment;
 pub use force::{
-    ActivationDocument, PolicyState, ShadowReport, approve, compare, held, in_force, load, read, shadow,
-    shadow_run, state,
+    ActivationDocument, ApprovePolicy, PolicyState, ShadowReport, approve, approve_and_assess, compare, held,
+    in_force, load, read, shadow, shadow_run, state,
 };
 pub use http::{ApiDoc, routes};
 pub use rescoring::{

@@ -111,13 +111,13 @@ fn require_drawable(conn: &mut Conn, shipment: &Shipment, now: Timestamp) -> Res
     if shipment.arrived_on.as_ref().is_none_or(|day| *day > today) {
         return Err(Error::conflict(
             "not-arrived",
-            "The shipment has not arrived: no draw would choose it. Say \"even_so\": true to have it checked anyway.",
+            "The shipment has not arrived: no draw would choose it. Say \"even so\" (even_so) to have it checked anyway.",
         ));
     }
     if store::is_under_way(conn, &shipment.id)? {
         return Err(Error::conflict(
             "check-under-way",
-            "A check of this shipment is under way. Say \"even_so\": true to have another one beside it.",
+            "A check of this shipment is under way. Say \"even so\" (even_so) to have another one beside it.",
         ));
     }
     Ok(())

@@ -73,6 +73,13 @@ pub enum OverrideAct {
 }
 
 impl OverrideAct {
+    pub const ALL: [Self; 2] = [Self::Add, Self::Drop];
+
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.as_str() == word)
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,10 +6,11 @@ use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use askama::Template;
-use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId};
+use endcheck_protocol::digest::Sha256;
+use endcheck_protocol::ids::{CheckId, SelectionId, ShipmentId, UserId};
 use serde::Deserialize;
 
-use super::{CommitSelection, Selected, Selection, SelectionSummary};
+use super::{CommitSelection, OverrideAct, OverrideSelection, Selected, Selection, SelectionSummary};
 use crate::accounts::{self, PageSession, Permission};
 use crate::app::App;
 use crate::checks::{self, Check};
@@ -21,7 +22,7 @@ use crate::risk::assess::Assessment;
 use crate::risk::draw::Way;
 use crate::risk::facts::VOCABULARY;
 use crate::risk::policy::{Band, Policy};
-use crate::risk::{self, HeldPolicy, PolicyState, Reason, Rescoring};
+use crate::risk::{self, ApprovePolicy, HeldPolicy, PolicyState, Reason, Rescoring};
 use crate::shipments::{self, Shipment};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -31,6 +32,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/selections").post(commit))
         .service(resource("/selections/{id}").get(show))
         .service(resource("/selections/{id}/draw").post(draw))
+        .service(resource("/selections/{id}/overrides").post(depart))
+        .service(resource("/risk/policies/{hash}/shadow").post(shadow))
+        .service(resource("/risk/policies/{hash}/approvals").post(approve))
         .service(resource("/shipments/{id}/risk").get(shipment));
 }
 
@@ -52,12 +56,15 @@ struct RiskPage {
     expired: bool,
     bands: Vec<BandCount>,
     rescoring: Option<Rescoring>,
-    policies: Vec<PolicyState>,
+    policies: Vec<PolicyView>,
     /// Shipments that the newest walk could not assess, and why.
     failures: Vec<(String, String)>,
     selections: Vec<SelectionSummary>,
     may_draw: bool,
     may_rescore: bool,
+    may_approve: bool,
+    /// An approval that was refused, to be mended.
+    form: ApproveForm,
     refusal: Option<String>,
 }
 
@@ -66,14 +73,21 @@ const DRAWS_SHOWN: i64 = 50;
 
 async fn overview(app: Data<App>, session: PageSession) -> Result<HttpResponse> {
     session.actor.require(Permission::ReadVisits)?;
-    risk_page(app, &session, None).await
+    risk_page(app, &session, ApproveForm::default(), None).await
 }
 
-async fn risk_page(app: Data<App>, session: &PageSession, refusal: Option<String>) -> Result<HttpResponse> {
-    let today = app.clock.now().day();
+async fn risk_page(
+    app: Data<App>,
+    session: &PageSession,
+    form: ApproveForm,
+    refusal: Option<Error>,
+) -> Result<HttpResponse> {
+    let (today, status) = (app.clock.now().day(), status(refusal.as_ref()));
+    let refusal = refusal.map(|refusal| refusal.told().to_string());
     let shell = Shell::of(session, "Risk");
     let may_draw = session.actor.may(Permission::ScheduleVisits);
     let may_rescore = session.actor.may(Permission::EditPolicy);
+    let may_approve = session.actor.may(Permission::ApprovePolicy);
     let page = app
         .into_inner()
         .read(move |conn| {
@@ -93,18 +107,52 @@ async fn risk_page(app: Data<App>, session: &PageSession, refusal: Option<String
                     _ => Vec::new(),
                 },
                 rescoring,
-                policies: risk::states(conn)?,
+                policies: policies(conn)?,
                 selections: super::list(conn, None, DRAWS_SHOWN)?,
                 may_draw,
                 may_rescore,
+                may_approve,
+                form,
                 refusal,
             })
         })
         .await?;
-    let mut response = pages::html(&page)?;
-    if page.refusal.is_some() {
-        *response.status_mut() = pages::status(409);
+    answer(&page, status)
+}
+
+/// A policy with who approved it, by name.
+struct PolicyView {
+    state: PolicyState,
+    approved_by: Vec<String>,
+}
+
+impl PolicyView {
+    /// Whether that person approved it already.
+    fn is_by(&self, user: &UserId) -> bool {
+        self.state.approvals.iter().any(|approval| approval.user == *user)
     }
+}
+
+fn policies(conn: &mut Conn) -> Result<Vec<PolicyView>> {
+    let mut views = Vec::new();
+    for state in risk::states(conn)? {
+        let approvals = state.approvals.iter();
+        let approved_by = approvals
+            .map(|approval| accounts::name_of(conn, &format!("user:{}", approval.user)))
+            .collect::<Result<_>>()?;
+        views.push(PolicyView { state, approved_by });
+    }
+    Ok(views)
+}
+
+/// The status of a page that tells of a refusal, or of none.
+fn status(refusal: Option<&Error>) -> u16 {
+    refusal.map_or(200, |refusal| refusal.problem().status)
+}
+
+fn answer(page: &impl Template, status: u16) -> Result<HttpResponse> {
+    let mut response = pages::html(page)?;
+    *response.status_mut() = pages::status(status);
     Ok(response)
 }
 
@@ -140,7 +188,8 @@ async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) ->
     let now = app.clock.now();
     let actor = session.actor.clone();
     let Ok(capacity) = form.capacity.trim().parse() else {
-        return risk_page(app, &session, Some("The capacity is a number from 1.".to_owned())).await;
+        let refusal = Error::invalid_field("capacity", "is a number from 1");
+        return risk_page(app, &session, ApproveForm::default(), Some(refusal)).await;
     };
     let command = CommitSelection { capacity, note: form.note.clone() };
     let shared = app.clone().into_inner();
@@ -150,7 +199,7 @@ async fn commit(app: Data<App>, session: PageSession, form: Form<CommitForm>) ->
             .insert_header((LOCATION, format!("/selections/{}", selection.id)))
             .finish()),
         Err(error @ Error::Internal(_)) => Err(error),
-        Err(refusal) => risk_page(app, &session, Some(refusal.told().to_string())).await,
+        Err(refusal) => risk_page(app, &session, ApproveForm::default(), Some(refusal)).await,
     }
 }
 
@@ -166,11 +215,59 @@ async fn rescore(app: Data<App>, session: PageSession, form: Form<PlainForm>) ->
     session.actor.require(Permission::EditPolicy)?;
     let now = app.clock.now();
     let shared = app.clone().into_inner();
-    match risk::rescore_by_hand(&shared, now).await {
-        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/risk")).finish()),
+    let begun = risk::rescore_by_hand(&shared, now).await.map(|_| ());
+    to_risk(app, &session, ApproveForm::default(), begun).await
+}
+
+/// Back to the page, with the refusal if there is one.
+async fn to_risk(
+    app: Data<App>,
+    session: &PageSession,
+    form: ApproveForm,
+    done: Result<()>,
+) -> Result<HttpResponse> {
+    match done {
+        Ok(()) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/risk")).finish()),
         Err(error @ Error::Internal(_)) => Err(error),
-        Err(refusal) => risk_page(app, &session, Some(refusal.told().to_string())).await,
+        Err(refusal) => risk_page(app, session, form, Some(refusal)).await,
     }
+}
+
+/// Runs a policy over every shipment beside the one in force.
+async fn shadow(
+    app: Data<App>,
+    session: PageSession,
+    hash: Path<Sha256>,
+    form: Form<PlainForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::EditPolicy)?;
+    let shared = app.clone().into_inner();
+    let done = risk::shadow(&shared, &session.actor, &hash).await.map(|_| ());
+    to_risk(app, &session, ApproveForm::default(), done).await
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct ApproveForm {
+    csrf_token: String,
+    reason: String,
+    shadow_run: String,
+}
+
+/// Approves a policy as its shadow run shows it.
+async fn approve(
+    app: Data<App>,
+    session: PageSession,
+    hash: Path<Sha256>,
+    form: Form<ApproveForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ApprovePolicy)?;
+    let form = form.into_inner();
+    let shared = app.clone().into_inner();
+    let command = ApprovePolicy { reason: form.reason.clone(), shadow_run: Some(form.shadow_run.clone()) };
+    let done = risk::approve_and_assess(&shared, &session.actor, &hash, command).await.map(|_| ());
+    to_risk(app, &session, form, done).await
 }
 
 async fn draw(
@@ -186,8 +283,62 @@ async fn draw(
         Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),
         Err(error @ Error::Internal(_)) => Err(error),
         Err(refusal) => {
-            selection_page(app, &session, id.into_inner(), Some(refusal.told().to_string())).await
+            selection_page(app, &session, id.into_inner(), DepartForm::default(), Some(refusal)).await
         }
+    }
+}
+
+/// A departure as a browser sends it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct DepartForm {
+    csrf_token: String,
+    /// Key of the shipment.
+    shipment: String,
+    act: String,
+    reason: String,
+    even_so: Option<String>,
+}
+
+impl DepartForm {
+    fn command(self, conn: &mut Conn) -> Result<OverrideSelection> {
+        Ok(OverrideSelection {
+            shipment: shipments::id_of(conn, self.shipment.trim()).map_err(unknown_shipment)?,
+            act: OverrideAct::parse(&self.act).ok_or_else(|| Error::invalid_field("act", "choose one"))?,
+            reason: self.reason,
+            even_so: self.even_so.is_some(),
+        })
+    }
+}
+
+fn unknown_shipment(error: Error) -> Error {
+    match error.code() {
+        "not-found" => Error::invalid_field("shipment", "no shipment has that key"),
+        _ => error,
+    }
+}
+
+async fn depart(
+    app: Data<App>,
+    session: PageSession,
+    id: Path<SelectionId>,
+    form: Form<DepartForm>,
+) -> Result<HttpResponse> {
+    session.check_csrf(&form.csrf_token)?;
+    session.actor.require(Permission::ScheduleVisits)?;
+    let (now, actor, form) = (app.clock.now(), session.actor.clone(), form.into_inner());
+    let (of, said) = (id.clone(), form.clone());
+    let shared = app.clone().into_inner();
+    let made = shared
+        .write(move |conn| {
+            let command = said.command(conn)?;
+            super::depart(conn, &actor, &of, command, now)
+        })
+        .await;
+    match made {
+        Ok(_) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/selections/{id}"))).finish()),
+        Err(error @ Error::Internal(_)) => Err(error),
+        Err(refusal) => selection_page(app, &session, id.into_inner(), form, Some(refusal)).await,
     }
 }
 
@@ -212,20 +363,25 @@ struct SelectionPage {
     openers: Vec<String>,
     /// Who departed from it, in the order of the departures.
     departed: Vec<String>,
+    /// A departure that was refused, to be mended.
+    form: DepartForm,
     refusal: Option<String>,
 }
 
 async fn show(app: Data<App>, session: PageSession, id: Path<SelectionId>) -> Result<HttpResponse> {
     session.actor.require(Permission::ReadVisits)?;
-    selection_page(app, &session, id.into_inner(), None).await
+    selection_page(app, &session, id.into_inner(), DepartForm::default(), None).await
 }
 
 async fn selection_page(
     app: Data<App>,
     session: &PageSession,
     id: SelectionId,
-    refusal: Option<String>,
+    form: DepartForm,
+    refusal: Option<Error>,
 ) -> Result<HttpResponse> {
+    let status = status(refusal.as_ref());
+    let refusal = refusal.map(|refusal| refusal.told().to_string());
     let shell = Shell::of(session, "Draw");
     let may_draw = session.actor.may(Permission::ScheduleVisits);
     let page = app
@@ -253,14 +409,28 @@ async fn selection_page(
             for one in &selection.overrides {
                 departed.push(accounts::name_of(conn, &format!("user:{}", one.author))?);
             }
-            Ok(SelectionPage { shell, selection, by, may_draw, counts, groups, openers, departed, refusal })
+            Ok(SelectionPage {
+                shell,
+                selection,
+                by,
+                may_draw,
+                counts,
+                groups,
+                openers,
+                departed,
+                form,
+                refusal,
+            })
         })
         .await?;
-    let mut response = pages::html(&page)?;
-    if page.refusal.is_some() {
-        *response.status_mut() = pages::status(409);
+    answer(&page, status)
+}
+
+impl SelectionPage {
+    /// Whether somebody departed from the draw for this shipment.
+    fn is_dropped(&self, shipment: &str) -> bool {
+        self.selection.overrides.iter().any(|made| made.shipment == shipment && made.act == OverrideAct::Drop)
     }
-    Ok(response)
 }
 
 fn view(conn: &mut Conn, selected: &Selected, opened: &HashMap<String, CheckId>) -> Result<ChosenView> {

@@ -14,7 +14,7 @@ use crate::db::schema::{
     shipment_items, shipments, visits,
 };
 use crate::db::{CHUNK, Conn, MultiBackend};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::risk::draw::Candidate;
 use crate::risk::policy::Band;
 
@@ -286,12 +286,12 @@ pub(super) fn logged_overrides(conn: &mut Conn) -> Result<Vec<LoggedOverride>> {
         ))
         .load(conn)?;
     let told = |(id, selection, shipment, act, reason, author, noted_at, document, log_index): Row| {
-        let act = if act == "add" { OverrideAct::Add } else { OverrideAct::Drop };
+        let act = read_act(&act)?;
         let schema = OVERRIDE_SCHEMA.to_owned();
         let says = OverrideDocument { act, author, id, noted_at, reason, schema, selection, shipment };
-        (says, document, log_index)
+        Ok((says, document, log_index))
     };
-    Ok(rows.into_iter().map(told).collect())
+    rows.into_iter().map(told).collect()
 }
 
 /// The overrides of a draw, in their order.
@@ -308,14 +308,14 @@ pub(super) fn overrides(conn: &mut Conn, id: &SelectionId) -> Result<Vec<Overrid
             selection_overrides::noted_at,
         ))
         .load(conn)?;
-    let told = |(shipment, act, reason, author, noted_at): (_, String, _, _, _)| Override {
-        shipment,
-        act: if act == "add" { OverrideAct::Add } else { OverrideAct::Drop },
-        reason,
-        author,
-        noted_at,
+    let told = |(shipment, act, reason, author, noted_at): (_, String, _, _, _)| {
+        Ok(Override { shipment, act: read_act(&act)?, reason, author, noted_at })
     };
-    Ok(rows.into_iter().map(told).collect())
+    rows.into_iter().map(told).collect()
+}
+
+fn read_act(word: &str) -> Result<OverrideAct> {
+    OverrideAct::parse(word).ok_or_else(|| Error::Internal(anyhow::anyhow!("{word:?} is no departure")))
 }
 
 /// Whether a visit of the check was planned and not cancelled.

@@ -21,6 +21,14 @@ pub enum LossKind {
 }
 
 impl LossKind {
+    pub const ALL: [Self; 5] =
+        [Self::Lost, Self::Stolen, Self::Destroyed, Self::Expended, Self::Demilitarised];
+
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Whether nothing is left that could be looked for.
     #[must_use]
     pub fn is_final(self) -> bool {

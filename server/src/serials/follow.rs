@@ -286,7 +286,7 @@ fn open_batch(
     let last = rows.last().map(|row| (row.due_order, row.item_id.clone()));
     let falling_due: BTreeSet<&ShipmentId> = rows
         .iter()
-        .filter(|row| clock_of(row, rules).is_some_and(|clock| is_near(row, clock, now)))
+        .filter(|row| row.clock(&rules.rules).is_some_and(|clock| is_near(row, clock, now)))
         .map(|row| &row.shipment_id)
         .collect();
     let mut of_shipment: BTreeMap<ShipmentId, Vec<StateRow>> = BTreeMap::new();
@@ -304,10 +304,6 @@ fn open_batch(
         store::checked(conn, &round.items.iter().collect::<Vec<_>>())?;
     }
     Ok((opened, last))
-}
-
-fn clock_of<'a>(row: &StateRow, rules: &'a Rules) -> Option<&'a SerialClock> {
-    rules.rules.clock(u8::try_from(row.tier).unwrap_or(9), &row.control_entry)
 }
 
 /// Whether its due date is so near that a check is to be opened.
@@ -329,7 +325,7 @@ struct Round {
 fn round_of(rows: &[StateRow], rules: &Rules, now: Timestamp) -> Option<Round> {
     let near: Vec<(&StateRow, &SerialClock)> = rows
         .iter()
-        .filter_map(|row| Some((row, clock_of(row, rules)?)))
+        .filter_map(|row| Some((row, row.clock(&rules.rules)?)))
         .filter(|(row, clock)| row.needs_check && is_near(row, clock, now))
         .collect();
     let (first, clock) = near.iter().min_by_key(|(row, _)| (row.due_order, &row.item_id))?;

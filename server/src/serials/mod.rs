@@ -6,6 +6,7 @@
 mod audit;
 mod event;
 mod follow;
+mod form;
 mod http;
 mod overdue;
 mod page;
@@ -58,6 +59,12 @@ impl Rules {
 /// When the database fails.
 pub fn put_in_force(conn: &mut Conn, rules: &Rules, now: Timestamp) -> Result<()> {
     store::keep_rules(conn, &rules.hash, &rules.document, now)?;
+    for stranger in rules.rules.strangers(&store::authorities(conn)?) {
+        tracing::warn!(
+            authority = stranger,
+            "a [[serial_clock]] names an authority that no licence names: check how it is written"
+        );
+    }
     store::set_counter(conn, follow::PROGRAMME, -1)
 }
 

@@ -1,6 +1,6 @@
 //! What people report of a serial: losses, finds, transfers, and the review of a loss by somebody else.
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use endcheck_protocol::canonical;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::{ItemId, PartyId, SerialEventId, SiteId};
@@ -169,6 +169,9 @@ fn happening(
                 return Err(wrong_state(status, "nobody reported it lost"));
             }
             let happened_at = day("found_on", &found_on, now)?;
+            if let Some(lost_on) = lost_on(state, events).filter(|lost_on| **lost_on > found_on) {
+                return Err(Error::invalid_field("found_on", format!("lies before the loss on {lost_on}")));
+            }
             let circumstances = words("circumstances", circumstances)?;
             Ok((Happening::Found { found_on, circumstances }, happened_at, corrects))
         }
@@ -210,10 +213,35 @@ fn happening(
             match held {
                 None => Err(Error::not_found("event that a person reported of this serial")),
                 Some(held) if !counts(held, events) => Err(stands_no_more()),
+                Some(held) if is_review_of_own(actor, held, events) => Err(Error::forbidden(
+                    "own-report",
+                    "The review of one's own report is withdrawn by somebody else.",
+                )),
                 Some(_) => Ok((Happening::Withdrawn { reason }, now, Some(event))),
             }
         }
     }
+}
+
+/// The day of the loss that counts, as it was reported.
+fn lost_on<'a>(state: &store::StateRow, events: &'a [Event]) -> Option<&'a String> {
+    let loss = events.iter().find(|event| Some(&event.id) == state.loss_id.as_ref())?;
+    if let Happening::Loss { lost_on, .. } = &loss.what { Some(lost_on) } else { None }
+}
+
+fn is_own(actor: &Actor, event: &Event) -> bool {
+    match &event.what {
+        Happening::Loss { reported_by, .. } => reported_by == actor.user.as_str(),
+        _ => event.actor == actor.to_string(),
+    }
+}
+
+/// Whether an event is the review of what this person reported.
+pub(super) fn is_review_of_own(actor: &Actor, review: &Event, events: &[Event]) -> bool {
+    let (Happening::LossReview { loss: of, .. } | Happening::Review { of, .. }) = &review.what else {
+        return false;
+    };
+    events.iter().any(|event| event.id == *of && is_own(actor, event))
 }
 
 /// Whether this person may review that event, of one of these kinds, now.
@@ -225,11 +253,7 @@ fn reviewable(actor: &Actor, events: &[Event], id: &SerialEventId, kinds: &[&str
     if !counts(event, events) {
         return Err(stands_no_more());
     }
-    let own = match &event.what {
-        Happening::Loss { reported_by, .. } => reported_by == actor.user.as_str(),
-        _ => event.actor == actor.to_string(),
-    };
-    if own {
+    if is_own(actor, event) {
         return Err(Error::forbidden("own-report", "Somebody other than who reported it reviews it."));
     }
     if review_of(id, events).is_some() {
@@ -259,12 +283,15 @@ fn wrong_state(status: Status, why: &str) -> Error {
     Error::conflict("serial-state", format!("The serial is {}: {why}.", status.as_str()))
 }
 
+/// Nothing that is exported today was lost before.
+const EARLIEST_YEAR: i32 = 1900;
+
 /// The end of a day that is not in the future.
 fn day(field: &str, text: &str, now: Timestamp) -> Result<Timestamp> {
     let day: NaiveDate = text
         .parse()
         .ok()
-        .filter(|day: &NaiveDate| day.to_string() == text)
+        .filter(|day: &NaiveDate| day.to_string() == text && day.year() >= EARLIEST_YEAR)
         .ok_or_else(|| Error::invalid_field(field, "expected a day such as 2026-11-23"))?;
     // Somewhere it may be tomorrow already.
     if Some(day) > now.day().succ_opt() {

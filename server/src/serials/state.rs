@@ -20,6 +20,8 @@ pub(super) struct Papers {
     pub shipment: ShipmentId,
     pub serial: String,
     pub control_entry: String,
+    /// Who licensed it, as the licence names them.
+    pub authority: String,
     /// The end user.
     pub host: PartyId,
     pub site: SiteId,
@@ -139,7 +141,9 @@ fn worked_out(papers: &Papers, rules: &SerialRules, events: &[Event]) -> (State,
         loss_is_late: false,
         events: events.len() as u64,
     };
-    let Some(clock) = rules.clock(tier, &papers.control_entry) else { return (state, NotSeen::new()) };
+    let Some(clock) = rules.clock(tier, &papers.control_entry, &papers.authority) else {
+        return (state, NotSeen::new());
+    };
     let mut counting: Vec<&Event> = events.iter().filter(|event| counts(event, events)).collect();
     counting.sort_by_key(|event| (event.counts_at(), event.recorded_at, &event.id));
     let mut fold = Fold { state, not_seen: NotSeen::new(), clock, declared: &papers.serial, events };
@@ -200,8 +204,9 @@ impl Fold<'_> {
                 if self.state.status == Status::Awaited {
                     self.state.status = Status::InPlace;
                 }
-                // Whoever saw it before that day saw it on its way. A loss stays one.
-                if self.state.status == Status::InPlace {
+                // Whoever saw it before that day saw it on its way. A loss stays one, and stops no clock until somebody
+                // else accepted it, on whatever day it is said to have been.
+                if matches!(self.state.status, Status::InPlace | Status::LossReported) {
                     // The day is the papers', whenever they came in.
                     self.run(arrived_on.parse().unwrap_or(day), self.clock.first_days, Since::Arrival);
                 }

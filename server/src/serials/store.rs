@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 
 use super::event::{Event, Happening, Unsent};
 use super::state::{Papers, State, Status};
+use crate::config::serial_rules::{SerialClock, SerialRules};
 use crate::db::schema::{
-    checks, counters, devices, licence_lines, serial_events, serial_rules, serial_states, shipment_items,
-    shipments, sites, visit_pulls, visits,
+    checks, counters, devices, licence_lines, licences, serial_events, serial_rules, serial_states,
+    shipment_items, shipments, sites, visit_pulls, visits,
 };
 use crate::db::{Both, CHUNK, Conn, MultiBackend, insert_rows};
 use crate::error::{Error, Result};
@@ -135,6 +136,7 @@ pub(super) struct StateRow {
     pub shipment_id: ShipmentId,
     pub serial: String,
     pub control_entry: String,
+    pub authority: String,
     pub declared_host_id: PartyId,
     pub declared_site_id: SiteId,
     pub declared_country: String,
@@ -177,6 +179,7 @@ impl StateRow {
             shipment_id: papers.shipment.clone(),
             serial: papers.serial.clone(),
             control_entry: papers.control_entry.clone(),
+            authority: papers.authority.clone(),
             declared_host_id: papers.host.clone(),
             declared_site_id: papers.site.clone(),
             declared_country: papers.country.clone(),
@@ -203,6 +206,11 @@ impl StateRow {
         })
     }
 
+    /// The clock that runs for it.
+    pub fn clock<'a>(&self, rules: &'a SerialRules) -> Option<&'a SerialClock> {
+        rules.clock(u8::try_from(self.tier).unwrap_or(9), &self.control_entry, &self.authority)
+    }
+
     /// What the papers said when it was worked out.
     pub fn papers(&self) -> Papers {
         Papers {
@@ -210,6 +218,7 @@ impl StateRow {
             shipment: self.shipment_id.clone(),
             serial: self.serial.clone(),
             control_entry: self.control_entry.clone(),
+            authority: self.authority.clone(),
             host: self.declared_host_id.clone(),
             site: self.declared_site_id.clone(),
             country: self.declared_country.clone(),
@@ -269,13 +278,15 @@ pub(super) struct Declared {
     pub arrived_on: Option<String>,
 }
 
-type PapersRow = (ItemId, ShipmentId, Option<String>, String, PartyId, SiteId, String, Option<String>);
+type PapersRow =
+    (ItemId, ShipmentId, Option<String>, String, String, PartyId, SiteId, String, Option<String>);
 
 macro_rules! papers_query {
     () => {
         shipment_items::table
             .inner_join(shipments::table.on(shipments::id.eq(shipment_items::shipment_id)))
             .inner_join(licence_lines::table.on(licence_lines::id.eq(shipments::licence_line_id)))
+            .inner_join(licences::table.on(licences::id.eq(licence_lines::licence_id)))
             .inner_join(sites::table.on(sites::id.eq(shipments::site_id)))
             .filter(shipment_items::serial.is_not_null())
             .order(shipment_items::id)
@@ -284,6 +295,7 @@ macro_rules! papers_query {
                 shipment_items::shipment_id,
                 shipment_items::serial,
                 licence_lines::control_entry,
+                licences::authority,
                 shipments::end_user_id,
                 shipments::site_id,
                 sites::country,
@@ -293,9 +305,10 @@ macro_rules! papers_query {
 }
 
 fn declared(row: PapersRow) -> Declared {
-    let (item, shipment, serial, control_entry, host, site, country, arrived_on) = row;
+    let (item, shipment, serial, control_entry, authority, host, site, country, arrived_on) = row;
     let serial = serial.unwrap_or_default();
-    Declared { papers: Papers { item, shipment, serial, control_entry, host, site, country }, arrived_on }
+    let papers = Papers { item, shipment, serial, control_entry, authority, host, site, country };
+    Declared { papers, arrived_on }
 }
 
 pub(super) fn papers(conn: &mut Conn, items: &[&ItemId]) -> Result<Vec<Declared>> {
@@ -379,6 +392,11 @@ pub(super) fn move_counter(conn: &mut Conn, name: &str, was: i64, value: i64) ->
         .set(counters::value.eq(value))
         .execute(conn)?;
     Ok(())
+}
+
+/// Who licensed anything.
+pub(super) fn authorities(conn: &mut Conn) -> Result<Vec<String>> {
+    Ok(licences::table.select(licences::authority).distinct().load(conn)?)
 }
 
 /// Keeps the rules, once.

@@ -177,7 +177,7 @@ pub fn get(conn: &mut Conn, rules: &Rules, item: &ItemId, now: Timestamp) -> Res
     let row = store::states(conn, &[item])?.remove(item).ok_or_else(missing)?;
     let events = store::events(conn, &[item])?.remove(item).unwrap_or_default();
     let serial = named(conn, rules, std::slice::from_ref(&row), now)?.pop().ok_or_else(missing)?;
-    let clock = rules.rules.clock(serial.tier, &serial.control_entry);
+    let clock = row.clock(&rules.rules);
     let seen_by = clock.map(|clock| clock.seen_by.clone()).unwrap_or_default();
     let mut not_seen = state::not_seen(&row.papers(), &rules.rules, &events);
     let history = events
@@ -229,7 +229,8 @@ fn serial(
     let tier = u8::try_from(row.tier).unwrap_or(9);
     let since: Option<Since> = row.due_since.as_deref().map(read_word).transpose()?;
     let from: Option<NaiveDate> = row.due_from.as_deref().and_then(|day| day.parse().ok());
-    let clock = rules.rules.clock(tier, &row.control_entry);
+    // A state that was worked out by earlier rules is not explained by those in force.
+    let clock = row.clock(&rules.rules).filter(|_| row.rules_hash == rules.hash);
     let due_why = match (since, from, clock) {
         (Some(since), Some(from), Some(clock)) => Some(state::told(since, from, clock)),
         _ => None,

@@ -205,7 +205,7 @@ pub fn create(
         return Err(Error::conflict("key-taken", format!("There is a shipment {key} already.")));
     }
     import(conn, &[shipment], Faults::default(), now)?;
-    let id = store::id_by_key(conn, &key)?.ok_or_else(|| Error::not_found("shipment"))?;
+    let id = id_of(conn, &key)?;
     get(conn, &id)
 }
 
@@ -307,7 +307,15 @@ pub fn unserialled_without_routine(
     store::arrived_without_routine(conn, until, after, true, limit)
 }
 
-/// The keys of shipments.
+/// The id of the shipment with a key.
+///
+/// # Errors
+/// 404 when there is none.
+pub fn id_of(conn: &mut Conn, key: &str) -> Result<ShipmentId> {
+    store::id_by_key(conn, key)?.ok_or_else(|| Error::not_found("shipment"))
+}
+
+/// The keys of those ids that exist.
 ///
 /// # Errors
 /// When the database fails.

@@ -41,6 +41,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Container<'_>, PhotoRefusal> {
                 found.height = found.height.max(height.into());
                 framed = true;
             }
+            0xDB => found.tables.add(body),
             0xE1 if body.starts_with(EXIF) => found.add_exif(rest(body, EXIF.len() + 1)),
             0xE1 if body.starts_with(XMP) => found.add_xmp(rest(body, XMP.len())),
             0xDA => break,

@@ -7,6 +7,7 @@ mod png;
 mod tiff;
 mod webp;
 
+use super::quantisation::QuantisationTables;
 use super::refusal::PhotoRefusal;
 use super::sniff::Family;
 use super::{MAX_PIXELS, MAX_SIDE_PX, PhotoFormat};
@@ -24,6 +25,7 @@ pub(super) struct Container<'a> {
     pub exif: Vec<&'a [u8]>,
     /// Uncompressed XMP packets, in file order.
     pub xmp: Vec<&'a [u8]>,
+    pub tables: QuantisationTables<'a>,
     pub trailing_data: bool,
     pub truncated_tail: bool,
     /// Metadata was announced but cannot be reached.
@@ -38,6 +40,7 @@ impl<'a> Container<'a> {
             height: 0,
             exif: Vec::new(),
             xmp: Vec::new(),
+            tables: QuantisationTables::default(),
             trailing_data: false,
             truncated_tail: false,
             damaged: false,

@@ -122,6 +122,7 @@ diesel::table! {
         lens -> Nullable<Text>,
         width_px -> Nullable<BigInt>,
         height_px -> Nullable<BigInt>,
+        quantisation -> Text,
         note -> Nullable<Text>,
         added_by -> Text,
         added_at -> Timestamp,

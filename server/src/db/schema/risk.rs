@@ -178,6 +178,7 @@ diesel::table! {
         shipment_id -> Text,
         serial -> Text,
         control_entry -> Text,
+        authority -> Text,
         declared_host_id -> Text,
         declared_site_id -> Text,
         declared_country -> Text,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::ids::DeviceId;
 use endcheck_protocol::sync::{MAX_RECORDS, RecordOutcome};
+use endcheck_protocol::terminal;
 use endcheck_protocol::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -103,7 +104,7 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
         ),
         report: Report {
             // Of a stick that anybody may have named: nothing that steers a terminal.
-            folder: path.display().to_string().chars().map(printable).collect(),
+            folder: terminal::line(&path.display().to_string()),
             ..Report::default()
         },
         records: BTreeSet::new(),
@@ -143,10 +144,6 @@ async fn take_in(app: &Arc<App>, path: &Path, carried_by: &str) -> anyhow::Resul
     let said = serde_json::to_value(&report)?;
     store::note(app, &folder.name, report.device.clone(), carried_by, &said).await?;
     Ok(report)
-}
-
-fn printable(c: char) -> char {
-    if c.is_control() { '\u{fffd}' } else { c }
 }
 
 struct Taker<'a> {

@@ -64,7 +64,7 @@ pub(super) fn camera(record: &Record, context: &Context<'_>, found: &mut Vec<New
 }
 
 /// Whether what the photo says fits the camera; what either leaves out does not count, save the model.
-fn is_of(facts: &PhotoFacts, camera: &Camera) -> bool {
+pub(in crate::evidence) fn is_of(facts: &PhotoFacts, camera: &Camera) -> bool {
     let same = |one: &str, other: &str| one.trim().eq_ignore_ascii_case(other.trim());
     let fits = |stated: Option<&str>, enrolled: Option<&str>| match (stated, enrolled) {
         (Some(stated), Some(enrolled)) => same(stated, enrolled),

@@ -28,7 +28,7 @@ use endcheck_protocol::visit::Visit;
 use super::findings::NewFinding;
 use crate::accounts::Camera;
 
-pub(super) use camera::NOT_CHECKED as CAMERA_NOT_CHECKED;
+pub(super) use camera::{NOT_CHECKED as CAMERA_NOT_CHECKED, is_of};
 pub(super) use gaps::{GAP, Hole, MISSING, filled, missing};
 pub(super) use offsets::offsets;
 pub(super) use serial::{SHORTEST_CHARS, Sighting, elsewhere};

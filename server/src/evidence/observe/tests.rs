@@ -279,6 +279,7 @@ fn enrolled(model: &str, serial: Option<&str>, sides: Option<(i64, i64)>) -> Cam
         lens: None,
         width_px: sides.map(|(width_px, _)| width_px),
         height_px: sides.map(|(_, height_px)| height_px),
+        quantisation: Vec::new(),
         note: None,
         added_by: UserId::mint(),
         added_at: at("2026-05-01T00:00:00Z"),

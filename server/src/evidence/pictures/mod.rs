@@ -6,7 +6,9 @@
 
 mod findings;
 mod index;
+mod light;
 mod store;
+mod tables;
 
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::photo::PhotoFacts;
@@ -20,6 +22,8 @@ use crate::picture::{Hashes, Symmetry};
 
 pub(super) use findings::of_analysis;
 pub use index::Pictures;
+pub(super) use light::{NOT_CHECKED as LIGHT_NOT_CHECKED, of_light};
+pub(super) use tables::{NOT_CHECKED as TABLES_NOT_CHECKED, of_tables};
 
 /// How a picture is like one held already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

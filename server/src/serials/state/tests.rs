@@ -14,6 +14,7 @@ fn papers() -> Papers {
         shipment: ShipmentId::mint(),
         serial: "NVA-1".into(),
         control_entry: "3A001.b.4".into(),
+        authority: "BAFA".into(),
         host: PartyId::mint(),
         site: SiteId::mint(),
         country: "DE".into(),
@@ -151,6 +152,16 @@ fn every_event_moves_the_due_date_as_the_table_says() {
             "loss reported",
             vec![arrived(), lost.clone()],
             (S::LossReported, due("2026-06-22"), Some(F::Arrival)),
+        ),
+        (
+            "loss reported as of before the arrival: the clock runs on",
+            vec![arrived(), loss(L::Lost, "2020-01-01", "2026-05-02")],
+            (S::LossReported, due("2026-06-22"), Some(F::Arrival)),
+        ),
+        (
+            "the same, and found by whoever reported it",
+            vec![arrived(), loss(L::Lost, "2020-01-01", "2026-05-02"), found("2026-05-03")],
+            (S::InPlace, due("2026-06-22"), Some(F::Arrival)),
         ),
         (
             "loss accepted",

@@ -13,7 +13,7 @@ use endcheck_server::db::Conn;
 use endcheck_server::risk::assess::{Assessment, Assessor};
 use endcheck_server::risk::facts::Facts;
 use endcheck_server::risk::policy::Policy;
-use endcheck_server::risk::{self, DEFAULT_POLICY, language};
+use endcheck_server::risk::{self, ApprovePolicy, DEFAULT_POLICY, language};
 use endcheck_tests::{DatabaseKind, Http};
 use serde_json::{Value, json};
 
@@ -171,8 +171,9 @@ fn put_into_force(conn: &mut Conn, hash: &Sha256) -> anyhow::Result<()> {
     let policy = risk::read(DEFAULT_POLICY)?;
     conn.write(|conn| risk::load(conn, &one, &policy, DEFAULT_POLICY, now().into()))?;
     risk::shadow_run(conn, &one, hash, now().into())?;
-    conn.write(|conn| risk::approve(conn, &one, hash, "Measuring.".to_owned(), now().into()))?;
-    conn.write(|conn| risk::approve(conn, &other, hash, "Measuring.".to_owned(), now().into()))?;
+    let measuring = || ApprovePolicy { reason: "Measuring.".to_owned(), shadow_run: None };
+    conn.write(|conn| risk::approve(conn, &one, hash, measuring(), now().into()))?;
+    conn.write(|conn| risk::approve(conn, &other, hash, measuring(), now().into()))?;
     // The walk that this began is over the few; finish it as done.
     Ok(conn.batch_execute("update rescorings set finished_at = started_at")?)
 }

@@ -35,9 +35,10 @@ const STATES_SQLITE: &str = "
         case when i.position % 1000 = 0 then 'lost' else 'in-place' end, h.end_user_id, h.site_id, t.country,
         '2025-01-01', '2025-06-01 00:00:00', 'in-person', null, null,
         datetime('now', ((i.position - 590000) * 60) || ' seconds'), 'seen', '2025-06-01',
-        datetime('now', ((i.position - 590000) * 60) || ' seconds'), null, null, false, 2, false
+        datetime('now', ((i.position - 590000) * 60) || ' seconds'), null, null, false, 2, false, c.authority
     from shipment_items i join shipments h on h.id = i.shipment_id
-    join licence_lines l on l.id = h.licence_line_id join sites t on t.id = h.site_id
+    join licence_lines l on l.id = h.licence_line_id join licences c on c.id = l.licence_id
+    join sites t on t.id = h.site_id
     where i.serial like 'SN-%'";
 
 const ITEMS_POSTGRES: &str = "
@@ -54,9 +55,10 @@ const STATES_POSTGRES: &str = "
         case when i.position % 1000 = 0 then 'lost' else 'in-place' end, h.end_user_id, h.site_id, t.country,
         '2025-01-01', '2025-06-01 00:00:00', 'in-person', null, null,
         now() at time zone 'utc' + (i.position - 590000) * interval '1 minute', 'seen', '2025-06-01',
-        now() at time zone 'utc' + (i.position - 590000) * interval '1 minute', null, null, false, 2, false
+        now() at time zone 'utc' + (i.position - 590000) * interval '1 minute', null, null, false, 2, false, c.authority
     from shipment_items i join shipments h on h.id = i.shipment_id
-    join licence_lines l on l.id = h.licence_line_id join sites t on t.id = h.site_id
+    join licence_lines l on l.id = h.licence_line_id join licences c on c.id = l.licence_id
+    join sites t on t.id = h.site_id
     where i.serial like 'SN-%'";
 
 pub fn run() -> anyhow::Result<Vec<Row>> {

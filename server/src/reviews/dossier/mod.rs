@@ -1,22 +1,24 @@
 //! The dossier of a visit: everything that a reviewer needs, gathered from records, files and
 //! findings. Built anew for each reader; nothing of it is stored.
 
+mod files;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeZone as _;
-use endcheck_protocol::checklist::{
-    Answer, Checklist, ItemStatus, Obstacle, Question, State, Status, evaluate, serials_match,
-};
+use endcheck_protocol::checklist::{Checklist, ItemStatus, Obstacle, State, Status, evaluate, serials_match};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::dossier::{gather, replaced};
 use endcheck_protocol::ids::{DeviceId, ItemId, VisitId};
-use endcheck_protocol::photo::PhotoFacts;
-use endcheck_protocol::place::{Fence, Fix, Position, Verdict, judge};
-use endcheck_protocol::record::{Act, Denial, FileFacts, ItemSighting, Record, Statement};
+use endcheck_protocol::record::{Act, Denial, ItemSighting, Record, Statement};
 use endcheck_protocol::time::Timestamp;
 use endcheck_protocol::visit::{ShipmentSummary, Visit};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+pub(super) use files::FileView;
+use files::file_views;
+use words::{code, in_short, in_words, label};
 
 use super::{Determination, store};
 use crate::accounts;
@@ -104,59 +106,6 @@ pub struct AnswerView {
     /// Why it is not asked, or was skipped.
     pub because: Option<String>,
     pub missing: Vec<String>,
-}
-
-/// A file as evidence.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FileView {
-    pub record: Sha256,
-    pub kind: &'static str,
-    pub name: String,
-    pub purpose: Option<String>,
-    pub caption: Option<String>,
-    pub item: Option<String>,
-    pub question: Option<String>,
-    pub size_bytes: u64,
-    pub sha256: Sha256,
-    pub state: FileState,
-    pub problem: Option<String>,
-    pub thumbnail: bool,
-    /// When the device took it in, by the device's clock.
-    pub captured_at: Timestamp,
-    /// What the camera wrote, in its own local time.
-    pub taken_at: Option<String>,
-    pub camera: Option<String>,
-    pub photo_position: PlaceView,
-    pub device_position: PlaceView,
-    /// How far the photo's position and the device's are apart, in metres.
-    pub apart_m: Option<i64>,
-    pub clocks: ClockView,
-    pub flags: Vec<String>,
-}
-
-/// A position and how it lies to the fence.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PlaceView {
-    pub position: Option<String>,
-    pub accuracy_m: Option<i64>,
-    /// Where it comes from, or why there is none.
-    pub source: String,
-    pub verdict: Verdict,
-    /// The verdict in words.
-    pub verdict_text: String,
-}
-
-/// How the clocks around a file disagree, in seconds; absent where one of two is not known.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClockView {
-    /// Camera minus device.
-    pub camera_minus_device_s: Option<i64>,
-    /// Whether the camera's offset is assumed to be the site's.
-    pub camera_offset_assumed: bool,
-    /// Satellite time in the photo minus the camera.
-    pub camera_gps_minus_camera_s: Option<i64>,
-    /// Satellite time of the device's fix minus the device.
-    pub gnss_minus_device_s: Option<i64>,
 }
 
 /// A device that handed in records of this visit, and the state of its chain.
@@ -322,40 +271,6 @@ fn corrected(sources: &Sources, shipment: &Shipment) -> Vec<CorrectedView> {
         .collect()
 }
 
-/// What a record said, in a line.
-fn in_short(record: &Record, checklist: Option<&Checklist>, shipment: &Shipment) -> String {
-    let question = record.task.question.as_ref();
-    let item = label(shipment, record.task.item.as_ref());
-    let about: Vec<String> = question.map(ToString::to_string).into_iter().chain(item).collect();
-    let said = match &record.act {
-        Act::Answer { value, note } => {
-            let asked = checklist.zip(question).and_then(|(list, id)| list.question(id));
-            let answer = asked.map_or_else(|| json_text(value), |asked| in_words(asked, value));
-            note.as_ref().map_or(answer.clone(), |note| format!("{answer} ({note})"))
-        }
-        Act::Item(sighting) => {
-            let status = code(&sighting.status).unwrap_or_default();
-            sighting.serial.as_ref().map_or(status.clone(), |serial| format!("{status}, {serial}"))
-        }
-        Act::Photo { file, .. } | Act::Document { file, .. } | Act::Track { file } => file.name.clone(),
-        Act::Note { text } => text.clone(),
-        Act::Statement(statement) => format!("{}: {}", statement.by, statement.text),
-        Act::Denied(denial) => format!("{}: {}", denial.who, denial.words),
-        Act::CheckIn { status, note } => {
-            [code(status), note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
-        }
-        Act::VisitClose { outcome, .. } => code(outcome).unwrap_or_default(),
-        Act::VisitOpen { method } => code(method).unwrap_or_default(),
-        Act::ClockSet { moved_by_ms } => format!("{moved_by_ms} ms"),
-        Act::Transfer { to, reason } => format!("{to}: {reason}"),
-    };
-    if about.is_empty() { said } else { format!("{}: {said}", about.join(", ")) }
-}
-
-fn json_text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 fn quarantined(stored: &StoredRecord) -> Option<QuarantinedView> {
     let (code, detail) = stored.quarantine.clone()?;
     Some(QuarantinedView { record: stored.hash.clone(), code, detail })
@@ -432,18 +347,6 @@ fn items(shipment: &Shipment, records: &[(&Sha256, &Record)]) -> Vec<ItemView> {
         .collect()
 }
 
-fn code(value: &impl Serialize) -> Option<String> {
-    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
-}
-
-fn label(shipment: &Shipment, item: Option<&ItemId>) -> Option<String> {
-    let item = shipment.items.iter().find(|candidate| Some(&candidate.id) == item)?;
-    Some(match &item.serial {
-        Some(serial) => format!("{} {serial}", item.description),
-        None => item.description.clone(),
-    })
-}
-
 fn answers(sources: &Sources, shipment: &Shipment, state: &State) -> Vec<AnswerView> {
     let Some(checklist) = &sources.checklist else { return Vec::new() };
     let evaluation = evaluate(checklist, state);
@@ -483,170 +386,4 @@ fn answers(sources: &Sources, shipment: &Shipment, state: &State) -> Vec<AnswerV
             })
         })
         .collect()
-}
-
-/// An answer as a reader wants it: choices by their text, numbers with their unit.
-fn in_words(question: &Question, answer: &Answer) -> String {
-    use endcheck_protocol::checklist::AnswerType;
-    match (answer, &question.answer) {
-        (Answer::YesNo(value), _) => value.as_str().to_owned(),
-        (Answer::Text(text) | Answer::Serial(text), _) => text.clone(),
-        (Answer::Number(number), AnswerType::Number { unit }) => {
-            format!("{} {unit}", number.as_str()).trim_end().to_owned()
-        }
-        (Answer::Number(number), _) => number.as_str().to_owned(),
-        (Answer::Choice(codes), AnswerType::Choice { options, .. }) => codes
-            .iter()
-            .map(|code| {
-                options
-                    .iter()
-                    .find(|option| &option.code == code)
-                    .map_or_else(|| code.to_string(), |option| option.text.text_in("en").to_owned())
-            })
-            .collect::<Vec<_>>()
-            .join("; "),
-        (Answer::Choice(codes), _) => codes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        (Answer::Position { lat_e7, lon_e7 }, _) => Position::from_e7(i64::from(*lat_e7), i64::from(*lon_e7))
-            .map_or_else(|e| e.to_string(), |position| position.to_string()),
-        (Answer::Skipped { reason }, _) => format!("skipped: {reason}"),
-    }
-}
-
-fn file_views(sources: &Sources, shipment: &Shipment) -> Vec<FileView> {
-    let fence = sources.site.fence.as_ref().and_then(|fence| Fence::from_geojson(fence).ok());
-    let files: BTreeMap<&Sha256, &StoredFile> =
-        sources.files.iter().map(|file| (&file.record, file)).collect();
-    current(&sources.records)
-        .into_iter()
-        .filter_map(|(hash, record)| {
-            let file: &FileFacts = record.act.file()?;
-            let stored = files.get(hash)?;
-            let (purpose, caption, facts) = match &record.act {
-                Act::Photo { purpose, caption, facts, .. } => {
-                    (purpose.clone(), caption.clone(), Some(&**facts))
-                }
-                Act::Document { purpose, caption, .. } => (purpose.clone(), caption.clone(), None),
-                _ => (None, None, None),
-            };
-            let photo_position = photo_place(facts, fence.as_ref());
-            let device_position = device_place(record.place.as_ref(), fence.as_ref());
-            let apart_m = facts
-                .and_then(PhotoFacts::position_for_verdict)
-                .and_then(|exif| Position::from_e7(exif.lat_e7, exif.lon_e7).ok())
-                .zip(record.place.as_ref().map(|fix| fix.position))
-                .map(|(photo, device)| photo.distance_m(device).round() as i64);
-            Some(FileView {
-                record: hash.clone(),
-                kind: record.act.kind(),
-                name: file.name.clone(),
-                purpose,
-                caption,
-                item: label(shipment, record.task.item.as_ref()),
-                question: record.task.question.as_ref().map(ToString::to_string),
-                size_bytes: file.size_bytes,
-                sha256: file.sha256.clone(),
-                state: stored.state,
-                problem: stored.problem.clone(),
-                thumbnail: stored.thumbnail_sha256.is_some(),
-                captured_at: record.clock.device_at,
-                taken_at: facts.and_then(|facts| facts.taken_at.clone()),
-                camera: facts.and_then(camera),
-                photo_position,
-                device_position,
-                apart_m,
-                clocks: clocks(record, facts, &sources.visit.time_zone),
-                flags: facts
-                    .map(|facts| facts.flags.iter().map(|flag| flag.why().to_owned()).collect())
-                    .unwrap_or_default(),
-            })
-        })
-        .collect()
-}
-
-/// Make and model; many models name their make already.
-fn camera(facts: &PhotoFacts) -> Option<String> {
-    match (&facts.make, &facts.model) {
-        (Some(make), Some(model)) if !model.starts_with(make.as_str()) => Some(format!("{make} {model}")),
-        (make, model) => model.clone().or_else(|| make.clone()),
-    }
-}
-
-fn photo_place(facts: Option<&PhotoFacts>, fence: Option<&Fence>) -> PlaceView {
-    let usable = facts.and_then(PhotoFacts::position_for_verdict);
-    let verdict = judge(
-        fence,
-        usable.and_then(|exif| Some((Position::from_e7(exif.lat_e7, exif.lon_e7).ok()?, exif.accuracy_mm))),
-    );
-    let written = facts.and_then(|facts| facts.position.as_ref());
-    let source = match facts {
-        None => "not a photo".to_owned(),
-        Some(facts) => match &facts.position_absent_reason {
-            Some(reason) => reason.why().to_owned(),
-            None => "in the photo".to_owned(),
-        },
-    };
-    PlaceView {
-        position: written
-            .and_then(|exif| Position::from_e7(exif.lat_e7, exif.lon_e7).ok())
-            .map(|position| position.to_string()),
-        accuracy_m: written.and_then(|exif| exif.accuracy_mm).map(|mm| mm / 1000),
-        source,
-        verdict_text: verdict.to_string(),
-        verdict,
-    }
-}
-
-fn device_place(fix: Option<&Fix>, fence: Option<&Fence>) -> PlaceView {
-    let verdict = judge(fence, fix.map(|fix| (fix.position, fix.accuracy_mm)));
-    PlaceView {
-        position: fix.map(|fix| fix.position.to_string()),
-        accuracy_m: fix.and_then(|fix| fix.accuracy_mm).map(|mm| mm / 1000),
-        source: fix.and_then(|fix| code(&fix.provider)).unwrap_or_else(|| "the device had no fix".to_owned()),
-        verdict_text: verdict.to_string(),
-        verdict,
-    }
-}
-
-fn clocks(record: &Record, facts: Option<&PhotoFacts>, site_zone: &str) -> ClockView {
-    let camera =
-        facts.and_then(|facts| facts.taken_at.as_deref()).and_then(|text| camera_instant(text, site_zone));
-    ClockView {
-        camera_minus_device_s: camera.map(|(at, _)| at.since(record.clock.device_at).num_seconds()),
-        camera_offset_assumed: camera.is_some_and(|(_, assumed)| assumed),
-        camera_gps_minus_camera_s: facts
-            .and_then(|facts| facts.gps_at)
-            .zip(camera)
-            .map(|(gps, (at, _))| gps.since(at).num_seconds()),
-        gnss_minus_device_s: record
-            .clock
-            .gnss_at
-            .map(|gnss| gnss.since(record.clock.device_at).num_seconds()),
-    }
-}
-
-/// The instant of a camera's local time; `true` where the site's zone stands in for an offset that
-/// the camera did not write. What the camera wrote itself is never changed.
-fn camera_instant(taken_at: &str, site_zone: &str) -> Option<(Timestamp, bool)> {
-    if let Ok(at) = taken_at.parse::<Timestamp>() {
-        return Some((at, false));
-    }
-    let zone: chrono_tz::Tz = site_zone.parse().ok()?;
-    let naive = chrono::NaiveDateTime::parse_from_str(taken_at, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
-    let at = zone.from_local_datetime(&naive).earliest()?;
-    Some((at.to_utc().into(), true))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_camera_s_local_time_is_placed_by_its_offset_or_else_by_the_site_s_zone() {
-        let at =
-            |text: &str| camera_instant(text, "Europe/Berlin").map(|(at, assumed)| (at.to_string(), assumed));
-        assert_eq!(at("2026-11-23T08:00:00+02:00"), Some(("2026-11-23T06:00:00Z".into(), false)));
-        assert_eq!(at("2026-11-23T08:00:00"), Some(("2026-11-23T07:00:00Z".into(), true)));
-        assert_eq!(at("2026-11-23T08:00:00.250"), Some(("2026-11-23T07:00:00.250Z".into(), true)));
-        assert_eq!(at("yesterday"), None);
-    }
 }

@@ -1,0 +1,1 @@
+alter table device_cameras drop column quantisation;

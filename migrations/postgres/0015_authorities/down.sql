@@ -1,0 +1,1 @@
+alter table serial_states drop column authority;
