@@ -50,6 +50,7 @@ pub fn columns(conn: &mut Conn) -> QueryResult<Vec<Column>> {
     for column in &mut columns {
         column.kind = match column.kind.as_str() {
             "blob" => "bytea".to_owned(),
+            "integer" => "bigint".to_owned(),
             "double" => "double precision".to_owned(),
             "timestamp without time zone" => "timestamp".to_owned(),
             other => other.to_owned(),
@@ -73,7 +74,10 @@ pub fn keys(conn: &mut Conn) -> QueryResult<Vec<String>> {
              || case i.partial when 1 then ' partial' else '' end as line \
              from sqlite_master m join pragma_index_list(m.name) i \
              where m.type = 'table' and m.name not like '\\_\\_diesel%' escape '\\'",
-            // An integer key of SQLite's own kind has no index; `bigint` keys have one.
+            // An `integer` key is the row's own place and has no index; a `bigint` key has one.
+            "select 'key ' || m.name || '(' || c.name || ')' as line \
+             from sqlite_master m join pragma_table_info(m.name) c \
+             where m.type = 'table' and c.pk = 1 and lower(c.type) = 'integer'",
             "select 'reference ' || m.name || '(' || f.\"from\" || ') ' || f.\"table\" as line \
              from sqlite_master m join pragma_foreign_key_list(m.name) f where m.type = 'table'",
         ],

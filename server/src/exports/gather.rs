@@ -11,7 +11,7 @@ use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::ledger::{LedgerLine, Note};
 use endcheck_protocol::record::{Anchor, Record};
 use endcheck_protocol::time::Timestamp;
-use endcheck_protocol::tlog::{EntryKind, LogEntry};
+use endcheck_protocol::tlog::LogEntry;
 use endcheck_protocol::visit::Visit;
 use endcheck_protocol::{canonical, selftest};
 use serde::Serialize;
@@ -195,7 +195,7 @@ fn devices(conn: &mut Conn, envelopes: &[StoredEnvelope], end: i64, payload: &mu
         let certificates = papers.certificates.into_iter().map(|one| (one.certificate, "dsse"));
         for (text, form) in certificates.chain(papers.revocation.map(|text| (text, "revocation"))) {
             let hash = Sha256::of(text.as_bytes());
-            let Some(index) = log::find(conn, EntryKind::KeyEvent, &hash)? else {
+            let Some(index) = log::find_key_event(conn, &hash)? else {
                 let lost =
                     format!("the log does not hold the key event {hash}: run `endcheck-server verify`");
                 return Err(Error::Internal(anyhow::anyhow!(lost)));

@@ -299,12 +299,12 @@ pub fn entry(conn: &mut Conn, index: u64) -> Result<Vec<u8>> {
     Ok(store::opening(conn, i64::try_from(index).unwrap_or(i64::MAX))?.0)
 }
 
-/// Where the log holds an entry of that kind about `subject`; the first of several.
+/// Where the log holds the event of a key that `subject` is the hash of; the first of several.
 ///
 /// # Errors
 /// When the database fails.
-pub fn find(conn: &mut Conn, kind: EntryKind, subject: &Sha256) -> Result<Option<i64>> {
-    store::find(conn, kind.as_str(), subject)
+pub fn find_key_event(conn: &mut Conn, subject: &Sha256) -> Result<Option<i64>> {
+    store::find_key_event(conn, subject)
 }
 
 /// Fills in the roots of tiles that were completed before they were stored.

@@ -1,6 +1,8 @@
 //! Rows of the log.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::time::Timestamp;
 
@@ -106,10 +108,11 @@ pub(super) fn insert_node(conn: &mut Conn, level: u32, position: u64, hash: &Sha
     Ok(())
 }
 
-/// The first entry of that kind about `subject`.
-pub(super) fn find(conn: &mut Conn, kind: &str, subject: &Sha256) -> Result<Option<i64>> {
+/// The first key event about `subject`: what the index `log_key_events` holds, which both databases use only
+/// where the kind is written out.
+pub(super) fn find_key_event(conn: &mut Conn, subject: &Sha256) -> Result<Option<i64>> {
     Ok(log_entries::table
-        .filter(log_entries::subject.eq(subject).and(log_entries::kind.eq(kind)))
+        .filter(log_entries::subject.eq(subject).and(sql::<Bool>("kind = 'key-event'")))
         .order(log_entries::idx)
         .select(log_entries::idx)
         .first(conn)

@@ -1,0 +1,15 @@
+create table log_entries_before (
+    idx bigint primary key not null,
+    kind text not null,
+    subject text not null,
+    salt text not null,
+    entry blob not null,
+    leaf_hash text not null,
+    logged_at timestamp not null
+);
+insert into log_entries_before select idx, kind, subject, salt, entry, leaf_hash, logged_at from log_entries order by idx;
+drop table log_entries;
+alter table log_entries_before rename to log_entries;
+create index log_entries_by_subject on log_entries (subject);
+create trigger log_entries_no_update before update on log_entries begin select raise(abort, 'log_entries are never changed or deleted'); end;
+create trigger log_entries_no_delete before delete on log_entries begin select raise(abort, 'log_entries are never changed or deleted'); end;
