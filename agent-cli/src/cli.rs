@@ -64,7 +64,7 @@ pub enum Command {
     Sync(Sync),
     /// Write the receipts of headquarters, with their proofs and records, into a folder
     Receipts(Receipts),
-    /// Check records, receipts and log proofs offline, trusting only a policy of your own
+    /// Check bags, records, receipts and log proofs offline, trusting only a policy of your own
     Verify(Verify),
     /// Say what this device holds, what headquarters holds, and what was set aside
     Status,
@@ -361,7 +361,7 @@ pub struct Sync {
                         the keys by a way you trust, never from whom you verify."
 )]
 pub struct Verify {
-    /// Records, receipts, certificates, keys and log proofs, or folders of them
+    /// Bags (folders or archives), records, receipts, certificates, keys and log proofs, or folders of them
     #[arg(required = true)]
     pub papers: Vec<PathBuf>,
     /// Whom you trust

@@ -96,7 +96,7 @@ pub struct Continues {
 }
 
 /// What is said of an original that stays out because of a redaction elsewhere.
-pub const WITHHELD_ELSEWHERE: &str = "a redacted file was made of the same bytes in another visit";
+pub const WITHHELD: &str = "a redacted file was made of the same bytes in another visit or later";
 
 /// A finding of the ledger for reading, as `data/findings.json` lists it; what proves it is the ledger, by number.
 #[must_use]

@@ -47,6 +47,8 @@ pub struct App {
     pub jobs: jobs::Desk,
     /// Sends mail, where a mail server is configured.
     pub mailer: Option<outbox::Mailer>,
+    /// Turns of exports, which may wait for witnesses with a connection in hand: most connections stay with others.
+    pub exports: tokio::sync::Semaphore,
     /// Requests answered so far.
     pub requests: jobs::Requests,
     /// By when serials are to be seen.
@@ -100,6 +102,9 @@ impl App {
             pictures: evidence::Pictures::default(),
             jobs,
             mailer,
+            exports: tokio::sync::Semaphore::new(
+                usize::try_from(config.database_connections / 4).unwrap_or(1).max(1),
+            ),
             requests: jobs::Requests::default(),
             serial_rules: serials::Rules::new(SerialRules::new(&config.serial_clock, &config.serial_tier)?)?,
             config,

@@ -121,10 +121,15 @@ fn what_cannot_be_accepted_is_kept_byte_for_byte_and_blocks_nothing() {
     assert_eq!(dossier["notes"], json!(["first", "last"]));
     assert_eq!(
         dossier["devices"][0]["gaps"],
-        json!([{ "kind": "missing", "first_seq": 3, "last_seq": 3, "unreadable": 2 }]),
-        "what cannot be read is told of, and hides no hole"
+        json!([
+            { "kind": "missing", "first_seq": 1, "last_seq": 1, "unreadable": 5 },
+            { "kind": "missing", "first_seq": 3, "last_seq": 5, "unreadable": 5 },
+        ]),
+        "what the device did not sign is told of, and hides no hole"
     );
-    assert!(!office.signals(&visit).contains(&"chain-gap".to_owned()));
+    let aside = dossier["quarantined"].as_array().unwrap();
+    let codes: Vec<&str> = aside.iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["bad-signature", "unknown-schema", "other-device", "unknown-key"]);
     assert_eq!(device.head()["records_held"], 8);
     assert_eq!(answers(&device.send(&sent))[1]["quarantine"], answered[1]["quarantine"], "told again");
 }

@@ -152,6 +152,23 @@ fn travel_that_cannot_be_is_told_for_a_device_and_for_its_inspector() {
 }
 
 #[test]
+fn a_place_as_wide_as_a_country_hides_no_journey() {
+    let (office, visit, mut device) = dispatched();
+    let here = placed(&mut device, &visit, 51.778, 8.366, note());
+    let mut record = device.record(task(&visit), note());
+    let between = Position::from_degrees(48.6, 8.8).unwrap();
+    record.place = Some(Fix { accuracy_mm: Some(500_000_000), ..Fix::bare(between, Provider::Manual) });
+    let wide = device.signed(&record);
+    device.follow(&wide);
+    office.server.clock().advance(TimeDelta::minutes(2));
+    let there = placed(&mut device, &visit, 45.5, 9.11, note());
+    device.accepted(&[&here, &wide, &there]);
+    let told = found(&office, &visit, "travel-too-fast");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["values"]["other_record"], json!(Sha256::of(&here)));
+}
+
+#[test]
 fn a_clock_that_goes_back_between_two_records_is_told() {
     let (office, visit, mut device) = dispatched();
     let first = device.note(&visit, "first");

@@ -312,7 +312,7 @@ impl Verifier<'_> {
         let same = |derived: &format::Derived| {
             bundle.originals.iter().any(|one| one.record == derived.record && one.sha256 == listed.sha256)
         };
-        let redacted = bundle.derived.iter().any(same) || why == format::WITHHELD_ELSEWHERE;
+        let redacted = bundle.derived.iter().any(same) || why == format::WITHHELD;
         let receipted = self
             .papers
             .receipts

@@ -169,11 +169,14 @@ pub(super) fn differing_records(conn: &mut Conn, rows: &[RecordRow]) -> Result<V
         let keyid = Envelope::read(&row.envelope, RECORD_TYPE).map(|envelope| envelope.keyid);
         // A visit that is not known here stays unnamed.
         let visit = record.task.visit.filter(|visit| known.contains(visit));
-        let same = row.seq == i64::try_from(record.seq).ok()
+        // What its device did not sign takes no number; only what was set aside may have none.
+        let unsigned = set_aside && row.seq.is_none() && row.prev.is_none() && row.device_at.is_none();
+        let as_signed = row.seq == i64::try_from(record.seq).ok()
             && row.device_at == Some(record.clock.device_at)
-            && row.visit_id == visit
             && row.prev == record.prev
-            && row.kind == record.act.kind()
+            && row.kind == record.act.kind();
+        let same = (unsigned || as_signed)
+            && row.visit_id == visit
             && keyid.is_ok_and(|keyid| row.keyid == keyid.as_str())
             // What was set aside may name another device than the one that handed it in.
             && (set_aside || row.device_id == record.device);

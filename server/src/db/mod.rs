@@ -130,8 +130,13 @@ impl ManageConnection for Manager {
             None => {
                 let mut conn =
                     PgConnection::establish(&self.url).map_err(diesel::r2d2::Error::ConnectionError)?;
-                // As long as SQLite waits above.
-                conn.batch_execute("set lock_timeout = '10s'").map_err(diesel::r2d2::Error::QueryError)?;
+                // As long as SQLite waits above; and as durable: what a receipt was given for is on the disk, whatever
+                // the server's own setting, unless that asks for more.
+                conn.batch_execute(
+                    "set lock_timeout = '10s'; select set_config('synchronous_commit', 'on', false) \
+                     where current_setting('synchronous_commit') in ('off', 'local')",
+                )
+                .map_err(diesel::r2d2::Error::QueryError)?;
                 Ok(Conn::Postgres(conn))
             }
         }

@@ -168,7 +168,7 @@ struct Taker<'a> {
 impl Taker<'_> {
     fn keep(&mut self, judged: &Judged, bytes: &[u8], logged: &Logged) -> Result<()> {
         let record = judged.record.as_ref();
-        let visit_id = match record.and_then(|record| record.task.visit.as_ref()) {
+        let visit_id = match &judged.named {
             Some(visit) => store::known_visit(self.conn, visit)?,
             None => None,
         };

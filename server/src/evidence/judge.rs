@@ -6,7 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use endcheck_protocol::canonical::{self, CanonicalError};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::envelope::{Envelope, RECORD_TYPE};
-use endcheck_protocol::ids::DeviceId;
+use endcheck_protocol::ids::{DeviceId, VisitId};
 use endcheck_protocol::record::{Record, SCHEMA};
 use endcheck_protocol::sync::Quarantine;
 
@@ -18,7 +18,10 @@ use crate::db::Conn;
 pub(super) struct Judged {
     pub hash: Sha256,
     pub keyid: Option<Sha256>,
-    /// The record, where it can be read at all.
+    /// The visit that it names, whoever wrote it: where it is shown as set aside.
+    pub named: Option<VisitId>,
+    /// The record, where it can be read and the device signed it as its own. What anybody could have written takes
+    /// no number of a chain and no place in a bag.
     pub record: Option<Record>,
     pub quarantine: Option<Quarantine>,
 }
@@ -30,7 +33,8 @@ pub(super) fn judge(
     org: &str,
     key_of: impl Fn(&Sha256) -> Option<VerifyingKey>,
 ) -> Judged {
-    let mut judged = Judged { hash: Sha256::of(bytes), keyid: None, record: None, quarantine: None };
+    let mut judged =
+        Judged { hash: Sha256::of(bytes), keyid: None, named: None, record: None, quarantine: None };
     if let Err(quarantine) = walk(bytes, device, org, key_of, &mut judged) {
         judged.quarantine = Some(quarantine);
     }
@@ -78,19 +82,13 @@ fn walk(
         Envelope::read(bytes, RECORD_TYPE).map_err(|e| aside("malformed-envelope", e.to_string()))?;
     judged.keyid = Some(envelope.keyid.clone());
     let record = canonical::read::<Record>(&envelope.payload).map_err(|e| unreadable(&envelope.payload, &e));
+    judged.named = record.as_ref().ok().and_then(|record| record.task.visit.clone());
     // An unreadable record still has its signature checked: the reason that weighs more is given.
-    judged.record = record.as_ref().ok().cloned();
     let key = key_of(&envelope.keyid).ok_or_else(|| {
         aside("unknown-key", format!("the key {} is not one this device was enrolled with", envelope.keyid))
     })?;
     envelope.verify(&key).map_err(|e| aside("bad-signature", e.to_string()))?;
     let record = record?;
-    if record.schema != SCHEMA {
-        return Err(aside(
-            "unknown-schema",
-            format!("the schema {:?} is not known; this server reads {SCHEMA}", record.schema),
-        ));
-    }
     if &record.device != device || record.org != org {
         return Err(aside(
             "other-device",
@@ -98,6 +96,13 @@ fn walk(
                 "the record says device {} of {:?}, not the one that signed in",
                 record.device, record.org
             ),
+        ));
+    }
+    judged.record = Some(record.clone());
+    if record.schema != SCHEMA {
+        return Err(aside(
+            "unknown-schema",
+            format!("the schema {:?} is not known; this server reads {SCHEMA}", record.schema),
         ));
     }
     if record.prev.is_none() != (record.seq == 0) {

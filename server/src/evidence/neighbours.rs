@@ -84,12 +84,31 @@ pub(super) fn keep_fix(conn: &mut Conn, holder: &UserId, fixed: &Fixed) -> Resul
     Ok(())
 }
 
-/// The fixes before and after: of the device by number, and of its holder's other devices by time.
+/// A fix that states a worse accuracy, in mm, says little of where somebody was: behind it another is looked for.
+const COARSE_MM: i64 = 1_000_000;
+
+/// The fixes before and after: of the device by number, and of its holder's other devices by time. Where one is
+/// coarse, the nearest that is not, too: nobody hides a journey behind a place as wide as a country.
 pub(super) fn next_to(conn: &mut Conn, holder: &UserId, fixed: &Fixed) -> Result<Vec<Fixed>> {
+    let coarse = |row: &FixRow| row.accuracy_mm.is_some_and(|mm| mm > COARSE_MM);
+    let mut found = nearest(conn, holder, fixed, i64::MAX)?;
+    if found.iter().any(|(_, row)| coarse(row)) {
+        let hidden: Vec<usize> = found.iter().filter(|(_, row)| coarse(row)).map(|(side, _)| *side).collect();
+        let behind = nearest(conn, holder, fixed, COARSE_MM)?;
+        found.extend(behind.into_iter().filter(|(side, _)| hidden.contains(side)));
+    }
+    Ok(found.into_iter().filter_map(|(_, row)| row.fixed()).collect())
+}
+
+/// The nearest on each side, by number of the side, of those as accurate as that.
+fn nearest(conn: &mut Conn, holder: &UserId, fixed: &Fixed, worst_mm: i64) -> Result<Vec<(usize, FixRow)>> {
     use device_fixes as t;
-    let own = || t::table.filter(t::device_id.eq(&fixed.device)).select(FixRow::as_select());
+    let accurate = || t::table.filter(t::accuracy_mm.is_null().or(t::accuracy_mm.le(worst_mm)));
+    let own = || accurate().filter(t::device_id.eq(&fixed.device)).select(FixRow::as_select());
     let others = || {
-        t::table.filter(t::user_id.eq(holder).and(t::device_id.ne(&fixed.device))).select(FixRow::as_select())
+        accurate()
+            .filter(t::user_id.eq(holder).and(t::device_id.ne(&fixed.device)))
+            .select(FixRow::as_select())
     };
     let found: [Option<FixRow>; 4] = [
         own().filter(t::seq.lt(fixed.seq)).order(t::seq.desc()).first(conn).optional()?,
@@ -97,7 +116,7 @@ pub(super) fn next_to(conn: &mut Conn, holder: &UserId, fixed: &Fixed) -> Result
         others().filter(t::taken_at.le(fixed.taken_at)).order(t::taken_at.desc()).first(conn).optional()?,
         others().filter(t::taken_at.gt(fixed.taken_at)).order(t::taken_at).first(conn).optional()?,
     ];
-    Ok(found.into_iter().flatten().filter_map(FixRow::fixed).collect())
+    Ok(found.into_iter().enumerate().filter_map(|(side, row)| Some((side, row?))).collect())
 }
 
 /// The serial that a record reads on an item, and the form in which it is compared, where it is long enough.

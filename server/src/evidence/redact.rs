@@ -188,15 +188,13 @@ pub fn derived_of(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<Deri
         .load(conn)?)
 }
 
-/// The hashes of all originals of which a redacted file was made before position `end` of the log, whichever
-/// records name them.
+/// The hashes of all originals of which a redacted file was made by now, whichever records name them.
 ///
 /// # Errors
 /// When the database fails.
-pub fn redacted_bytes(conn: &mut Conn, end: i64) -> Result<BTreeSet<Sha256>> {
+pub fn redacted_bytes(conn: &mut Conn) -> Result<BTreeSet<Sha256>> {
     let redacted: Vec<Sha256> = derived_files::table
         .inner_join(evidence_files::table.on(evidence_files::record_hash.eq(derived_files::parent_record)))
-        .filter(derived_files::log_index.lt(end))
         .select(evidence_files::sha256)
         .load(conn)?;
     Ok(redacted.into_iter().collect())

@@ -98,9 +98,10 @@ pub struct StoredEnvelope {
     pub envelope: Vec<u8>,
 }
 
+/// Those that the device signed as its own: only they take a number of its chain.
 pub(super) fn envelopes_of_visit(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredEnvelope>> {
     Ok(records::table
-        .filter(records::visit_id.eq(visit).and(records::log_index.lt(end)))
+        .filter(records::visit_id.eq(visit).and(records::log_index.lt(end)).and(records::seq.is_not_null()))
         .order(records::log_index)
         .select(StoredEnvelope::as_select())
         .load(conn)?)
@@ -118,7 +119,7 @@ pub struct StoredReceipt {
 pub(super) fn receipts_of_visit(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<StoredReceipt>> {
     let rows: Vec<(i64, Sha256, String, String)> = receipts::table
         .inner_join(records::table.on(records::hash.eq(receipts::record_hash)))
-        .filter(records::visit_id.eq(visit).and(receipts::log_index.lt(end)))
+        .filter(records::visit_id.eq(visit).and(receipts::log_index.lt(end)).and(records::seq.is_not_null()))
         .order(receipts::log_index)
         .select((receipts::log_index, receipts::record_hash, receipts::kind, receipts::envelope))
         .load(conn)?;

@@ -77,8 +77,9 @@ pub(super) fn bag(
     }
     let derived = evidence::derived_of(conn, &visit.id, end)?;
     let files = evidence::files_until(conn, &visit.id, end)?;
-    // By their bytes, not by record: several records may name the same photo, in other visits, too.
-    let withheld = if redacted { evidence::redacted_bytes(conn, end)? } else { BTreeSet::new() };
+    // By their bytes, not by record: several records may name the same photo, in other visits, too. And by what
+    // is redacted today: a face that was made unrecognisable later stays out of an earlier state as well.
+    let withheld = if redacted { evidence::redacted_bytes(conn)? } else { BTreeSet::new() };
     let bundle = Bundle {
         schema: format::SCHEMA.to_owned(),
         org: app.config.org.clone(),
@@ -303,8 +304,7 @@ impl Payload {
                     let here = files.iter().any(|same| {
                         same.sha256 == file.sha256 && derived.iter().any(|one| one.parent == same.record)
                     });
-                    let why =
-                        if here { "a redacted file stands in its place" } else { format::WITHHELD_ELSEWHERE };
+                    let why = if here { "a redacted file stands in its place" } else { format::WITHHELD };
                     Some(why.to_owned())
                 }
                 FileState::Stored => None,

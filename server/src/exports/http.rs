@@ -82,8 +82,10 @@ async fn bundle(
     };
     let now = app.clock.now();
     let shared = Arc::clone(&app);
-    let prepared =
-        app.read(move |conn| super::prepare(conn, &shared, Exporter::Person(&actor), &command, now)).await?;
+    let prepared = {
+        let _turn = app.exports.acquire().await.map_err(|_| anyhow::anyhow!("nobody closes the exports"))?;
+        app.read(move |conn| super::prepare(conn, &shared, Exporter::Person(&actor), &command, now)).await?
+    };
     let mime = if prepared.is_sealed() { "application/octet-stream" } else { "application/x-tar" };
     let mut response = HttpResponse::Ok();
     response

@@ -225,7 +225,22 @@ impl Case {
         if self.hold {
             replan::hold(&mut problem);
         }
+        self.keep_locked(&mut problem);
         Ok(problem)
+    }
+
+    /// A visit that a manager locked stays on the calendar though the rules would not have it there: whoever makes it is
+    /// sent nowhere else that day.
+    fn keep_locked(&self, problem: &mut Problem) {
+        let nowhere = Plan { days: Vec::new(), unplanned: Vec::new(), score: Score::default() };
+        for one in replan::moves(problem, &nowhere).into_iter().filter(|one| one.forced) {
+            let task = self.tasks.get(one.visit as usize).filter(|task| task.locked);
+            let Some(placed) = task.and_then(|task| task.placed.as_ref()) else { continue };
+            let theirs = problem.days.iter_mut().filter(|day| placed.inspectors.contains(&day.inspector));
+            for day in theirs.filter(|day| day.starts_at < placed.ends_at && placed.starts_at < day.ends_at) {
+                day.available = false;
+            }
+        }
     }
 
     fn ways(&self) -> Result<Ways, Refusal> {

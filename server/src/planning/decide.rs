@@ -8,13 +8,13 @@ use endcheck_protocol::time::Timestamp;
 
 use super::case::{Case, Task};
 use super::solve::Outcome;
-use super::{PlanSummary, Stage, find, found, reasons, review, store};
+use super::{PlanSummary, Stage, find, found, reasons, review, solve, store};
 use crate::accounts::{Actor, Permission};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::visits::window::Window;
 use crate::visits::{self, Placement};
-use crate::{log, reason, selection};
+use crate::{log, reason, selection, serials};
 
 pub(super) const ACCEPTED: &str = "accepted";
 const DISMISSED: &str = "dismissed";
@@ -22,7 +22,7 @@ const DISMISSED: &str = "dismissed";
 /// Puts a plan on the calendar: all of it, or nothing where any visit changed since it was gathered.
 ///
 /// # Errors
-/// 403; 404; 409 `plan-not-proposed`, `plan-decided`; 412 `plan-stale`, naming what changed; 422.
+/// 403; 404; 409 `plan-not-proposed`, `plan-decided`, `plan-does-not-hold`; 412 `plan-stale`, naming what changed; 422.
 pub fn accept(
     conn: &mut Conn,
     actor: &Actor,
@@ -35,10 +35,20 @@ pub fn accept(
     // Many visits are locked below: the log's lock comes first.
     log::lock(conn)?;
     let (case, outcome, _) = decidable(conn, id, now)?;
+    if !solve::holds(&case.problem().map_err(solve::refused)?, &outcome) {
+        let why = "The checker finds the plan against the rules, so it cannot be put on the calendar; ask for a new one.";
+        return Err(Error::conflict("plan-does-not-hold", why));
+    }
     decide(conn, actor, id, (ACCEPTED, &why), now)?;
+    let newest = store::newest_roster(conn)?.map(|(held, _)| held.hash);
+    if newest != Some(store::plan(conn, id)?.roster_hash) {
+        return Err(stale(vec!["the roster".to_owned()]));
+    }
     changed_since(conn, &case, now)?;
+    // After the visits, as whoever moves one does: from here to the commit nobody else gets onto the calendar.
+    visits::lock_calendar(conn)?;
     let sent = review::sent(&case, &outcome);
-    taken_since(conn, &case, &outcome, now)?;
+    taken_since(conn, &case, &outcome, &sent, now)?;
     let starts: BTreeMap<u32, i32> = outcome.days.iter().flat_map(|day| day.stops.iter().copied()).collect();
     for (number, task) in (0..).zip(&case.tasks) {
         let people = sent.get(&number).map(Vec::as_slice).unwrap_or_default();
@@ -56,19 +66,10 @@ fn place(
     (people, starts_at): (&[u32], Option<i32>),
     now: Timestamp,
 ) -> Result<()> {
-    let before = task.placed.as_ref();
-    let unchanged = match (before, starts_at) {
-        (None, None) => true,
-        (Some(before), Some(starts_at)) => {
-            let mut were = before.inspectors.clone();
-            were.sort_unstable();
-            were == people && before.starts_at == starts_at && before.ends_at == starts_at + task.duration_min
-        }
-        _ => false,
-    };
-    if unchanged || (task.locked && starts_at.is_none()) {
+    if stays(task, people, starts_at) || (task.locked && starts_at.is_none()) {
         return Ok(());
     }
+    let before = task.placed.as_ref();
     // Whoever led it before goes on to lead it.
     let lead = before.and_then(|before| before.inspectors.iter().find(|one| people.contains(*one))).copied();
     let mut users = lead
@@ -95,6 +96,20 @@ fn place(
     }
 }
 
+/// Whether a task is where it was: the same people at the same time, or nowhere still. Its window may be longer than
+/// the visit takes.
+fn stays(task: &Task, people: &[u32], starts_at: Option<i32>) -> bool {
+    match (&task.placed, starts_at) {
+        (None, None) => true,
+        (Some(before), Some(starts_at)) => {
+            let mut were = before.inspectors.clone();
+            were.sort_unstable();
+            were == people && before.starts_at == starts_at
+        }
+        _ => false,
+    }
+}
+
 /// Refuses when any visit of the case changed since.
 fn changed_since(conn: &mut Conn, case: &Case, now: Timestamp) -> Result<()> {
     let mut changed = Vec::new();
@@ -107,7 +122,7 @@ fn changed_since(conn: &mut Conn, case: &Case, now: Timestamp) -> Result<()> {
             _ => {
                 // Nobody schedules a visit for it, or drops it, from here on.
                 match selection::hold(conn, &task.check) {
-                    Ok(_) => !store::is_visited(conn, &task.check)?,
+                    Ok(_) => !store::is_visited(conn, &task.check)? && stands_there(conn, task)?,
                     Err(Error::Refused(problem)) if problem.code == "check-dropped" => false,
                     Err(error) => return Err(error),
                 }
@@ -120,26 +135,54 @@ fn changed_since(conn: &mut Conn, case: &Case, now: Timestamp) -> Result<()> {
     if changed.is_empty() { Ok(()) } else { Err(stale(changed)) }
 }
 
-/// Refuses when somebody got another visit meanwhile at the time of one of the plan's, or a time of the plan is over.
-fn taken_since(conn: &mut Conn, case: &Case, outcome: &Outcome, now: Timestamp) -> Result<()> {
+/// Whether the goods are still where the plan sends somebody.
+fn stands_there(conn: &mut Conn, task: &Task) -> Result<bool> {
+    match serials::site_of(conn, &task.shipment) {
+        Ok(site) => Ok(site == task.site),
+        Err(Error::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whole days of notice are kept by a plan that is accepted on the day after it was made.
+const DECIDING_MIN: i64 = 24 * 60;
+
+/// Refuses when what the plan makes new or moves is not possible any more: somebody got another visit meanwhile on a day
+/// of theirs, would have had to leave already, or the host would be told too late.
+fn taken_since(
+    conn: &mut Conn,
+    case: &Case,
+    outcome: &Outcome,
+    sent: &BTreeMap<u32, Vec<u32>>,
+    now: Timestamp,
+) -> Result<()> {
     let mut taken = Vec::new();
     let end = case.instant((case.days + 2) * 24 * 60);
     let others = store::booked_elsewhere(conn, (case.instant(-24 * 60), end), &case.tasks)?;
+    let passed_min = now.since(case.now_at).num_minutes();
     for day in &outcome.days {
-        let person = case.inspector_days.get(day.day as usize);
-        let user = person.and_then(|day| case.inspectors.get(day.inspector as usize)).map(|it| &it.user);
+        let Some(of) = case.inspector_days.get(day.day as usize) else { continue };
+        let user = case.inspectors.get(of.inspector as usize).map(|it| &it.user);
+        let (from, to) = (case.instant(of.starts_at), case.instant(of.ends_at));
+        let busy = others.iter().any(|other| {
+            let theirs = other.people().any(|it| Some(it) == user);
+            theirs && other.starts_at < to && from < other.ends_at
+        });
+        let gone = case.instant(day.leaves_at) < now;
         for (number, starts_at) in &day.stops {
             let Some(task) = case.tasks.get(*number as usize) else { continue };
-            let (from, to) = (case.instant(*starts_at), case.instant(starts_at + task.duration_min));
-            let busy = others.iter().any(|other| {
-                let theirs = other.people().any(|it| Some(it) == user);
-                theirs && other.starts_at < to && from < other.ends_at
-            });
-            if busy || from < now {
+            let people = sent.get(number).map(Vec::as_slice).unwrap_or_default();
+            if stays(task, people, Some(*starts_at)) {
+                continue;
+            }
+            let unannounced = i64::from(*starts_at) < i64::from(task.not_before) + passed_min - DECIDING_MIN;
+            if busy || gone || unannounced {
                 taken.push(format!("{} at {}", task.shipment_key, task.site_name));
             }
         }
     }
+    taken.sort_unstable();
+    taken.dedup();
     if taken.is_empty() { Ok(()) } else { Err(stale(taken)) }
 }
 
@@ -152,8 +195,9 @@ fn stale(changed: Vec<String>) -> Error {
         "plan-stale",
         "Visits were changed meanwhile",
         format!(
-            "Since the plan was made these changed, or their inspector got another visit, or their time is over: \
-             {named}{and}. Nothing was put on the calendar; ask for a new plan."
+            "Since the plan was made these changed, or their inspector got another visit that day or would have left \
+             already, or their host would be told too late: {named}{and}. Nothing was put on the calendar; ask for a \
+             new plan."
         ),
     )
 }

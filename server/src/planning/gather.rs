@@ -158,7 +158,9 @@ pub fn gather(conn: &mut Conn, roster: &Roster, command: &ProposePlan, now: Time
     if let Some(code) = &command.country {
         gathering.country("country", code)?;
     }
-    let mut calendar = store::to_place(conn, command.country.as_deref(), MOST_TASKS + 1)?;
+    // A day wider on both sides: which day it is is told by the clock at the site.
+    let span = (gathering.day_begins(gathering.first - 1), gathering.day_begins(gathering.last + 2));
+    let mut calendar = store::to_place(conn, command.country.as_deref(), (span, now), MOST_TASKS + 1)?;
     let unvisited = store::unvisited(conn, command.country.as_deref(), MOST_TASKS + 1)?;
     if i64::try_from(calendar.len().max(unvisited.len())).is_ok_and(|there| there > MOST_TASKS) {
         return Err(Error::with_status(
@@ -226,10 +228,15 @@ impl<'a> Gathering<'a> {
         visit.inspector.is_none() || over || (self.first..=self.last).contains(&day)
     }
 
+    /// When a day begins by the clock of the origin.
+    fn day_begins(&self, day: Day) -> Timestamp {
+        self.zones.origin_at.plus(TimeDelta::days(i64::from(day - self.first)))
+    }
+
     /// Takes away the days of people who have a visit that is not among the tasks.
     fn keep_free_days(&self, conn: &mut Conn, tasks: &[Task], days: &mut Vec<PersonDay>) -> Result<()> {
-        let at = |day: Day| self.zones.origin_at.plus(TimeDelta::days(i64::from(day - self.first)));
-        for booked in store::booked_elsewhere(conn, (at(self.first - 1), at(self.last + 2)), tasks)? {
+        let span = (self.day_begins(self.first - 1), self.day_begins(self.last + 2));
+        for booked in store::booked_elsewhere(conn, span, tasks)? {
             let (from, to) = (self.zones.minute(booked.starts_at), self.zones.minute(booked.ends_at));
             for number in booked.people().filter_map(|user| self.people.get(user)) {
                 days.retain(|day| day.inspector != *number || day.ends_at <= from || day.starts_at >= to);

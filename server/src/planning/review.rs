@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use endcheck_planner::visits::Problem;
 use endcheck_planner::visits::replan;
 use endcheck_protocol::ids::{CheckId, VisitId};
@@ -91,13 +92,17 @@ pub struct ReviewMove {
 pub struct ReviewPlacing {
     pub inspectors: Vec<String>,
     pub starts_at: Timestamp,
+    /// IANA zone of the site.
+    pub time_zone: String,
 }
 
 impl ReviewPlacing {
-    /// In one line, by the clock in UTC.
+    /// In one line, by the clock at the site, which is the host's.
     #[must_use]
     pub fn told(&self) -> String {
-        format!("{}, {} UTC", self.inspectors.join(" and "), self.starts_at.utc().format("%a %-d %b %H:%M"))
+        let zone: Tz = self.time_zone.parse().unwrap_or(Tz::UTC);
+        let starts_at = self.starts_at.utc().with_timezone(&zone);
+        format!("{}, {} ({zone})", self.inspectors.join(" and "), starts_at.format("%a %-d %b %H:%M"))
     }
 }
 
@@ -235,7 +240,11 @@ fn moved_told(case: &Case, problem: &Problem, one: &replan::Move) -> Option<Revi
         let people = people.iter().filter_map(|number| case.inspectors.get(*number as usize));
         people.map(|person| person.name.clone()).collect()
     };
-    let why = if one.forced {
+    let why = if task.locked && one.to.is_none() {
+        "It is locked and stays on the calendar, though the rules would not have it there; its inspectors are sent \
+         nowhere else that day."
+            .to_owned()
+    } else if one.forced {
         let told = reasons::why_not_as_announced(case, problem, one.visit);
         if told.is_empty() {
             "It cannot be made at that time: hours, ways or notice do not allow it.".to_owned()
@@ -256,10 +265,12 @@ fn moved_told(case: &Case, problem: &Problem, one: &replan::Move) -> Option<Revi
         from: ReviewPlacing {
             inspectors: named(&placed.inspectors),
             starts_at: case.instant(placed.starts_at),
+            time_zone: task.time_zone.clone(),
         },
         to: one.to.as_ref().map(|(people, starts_at)| ReviewPlacing {
             inspectors: named(people),
             starts_at: case.instant(*starts_at),
+            time_zone: task.time_zone.clone(),
         }),
         forced: one.forced,
         why,

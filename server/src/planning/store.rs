@@ -269,10 +269,11 @@ macro_rules! subject {
     };
 }
 
-/// Visits that may still be placed, by due date.
+/// Visits that may still be placed and begin within a span of time, or are over, or that nobody has; by due date.
 pub(super) fn to_place(
     conn: &mut Conn,
     country: Option<&str>,
+    ((from, to), now): ((Timestamp, Timestamp), Timestamp),
     limit: i64,
 ) -> Result<Vec<(OnCalendar, Subject)>> {
     let movable =
@@ -284,6 +285,12 @@ pub(super) fn to_place(
         .inner_join(sites::table.on(sites::id.eq(visits::site_id)))
         .left_join(current_assessments::table.on(current_assessments::shipment_id.eq(shipments::id)))
         .filter(visits::finished_at.is_null().and(visits::state.eq_any(movable)))
+        .filter(
+            visits::inspector_id
+                .is_null()
+                .or(visits::window_end_at.lt(now))
+                .or(visits::window_start_at.ge(from).and(visits::window_start_at.lt(to))),
+        )
         .select((
             (
                 visits::id,

@@ -129,7 +129,7 @@ pub fn determine(
             "an unfavourable determination names at least one reason",
         ));
     }
-    let latest = store::determinations(conn, visit_id)?.pop();
+    let latest = store::determinations(conn, visit_id, i64::MAX)?.pop();
     if latest.as_ref().map(|latest| &latest.id) != command.replaces.as_ref() {
         return Err(match latest {
             Some(latest) => Error::conflict(
@@ -272,7 +272,7 @@ fn word<T: Serialize>(value: &T) -> Option<String> {
 fn find(conn: &mut Conn, id: &DeterminationId) -> Result<Determination> {
     let missing = || Error::not_found("determination");
     let visit = store::visit_of(conn, id)?.ok_or_else(missing)?;
-    store::determinations(conn, &visit)?.into_iter().find(|one| one.id == *id).ok_or_else(missing)
+    store::determinations(conn, &visit, i64::MAX)?.into_iter().find(|one| one.id == *id).ok_or_else(missing)
 }
 
 /// Favourable is impossible while something required is missing.

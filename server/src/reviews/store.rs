@@ -67,12 +67,13 @@ type Row = (
 );
 
 macro_rules! joined {
-    () => {
+    ($end:expr) => {
         determinations::table
             .inner_join(users::table.on(users::id.eq(determinations::author_id)))
             .left_join(
-                determination_approvals::table
-                    .on(determination_approvals::determination_id.eq(determinations::id)),
+                determination_approvals::table.on(determination_approvals::determination_id
+                    .eq(determinations::id)
+                    .and(determination_approvals::log_index.lt($end))),
             )
             .left_join(approvers.on(
                 approvers.field(users::id).nullable().eq(determination_approvals::approver_id.nullable()),
@@ -93,10 +94,13 @@ macro_rules! joined {
     };
 }
 
-/// Every determination of a visit, oldest first.
-pub(super) fn determinations(conn: &mut Conn, visit: &VisitId) -> Result<Vec<Determination>> {
-    let rows: Vec<Row> =
-        joined!().filter(determinations::visit_id.eq(visit)).order(determinations::log_index).load(conn)?;
+/// Every determination of a visit that stands before position `end` of the log, oldest first, with the approvals
+/// before it.
+pub(super) fn determinations(conn: &mut Conn, visit: &VisitId, end: i64) -> Result<Vec<Determination>> {
+    let rows: Vec<Row> = joined!(end)
+        .filter(determinations::visit_id.eq(visit).and(determinations::log_index.lt(end)))
+        .order(determinations::log_index)
+        .load(conn)?;
     let mut all = rows.into_iter().map(Determination::try_from).collect::<Result<Vec<_>>>()?;
     // One counts at a time: the newest that needs no approval or has it.
     let in_force = all.iter().rposition(|one| one.replaces.is_none() || one.approved_by.is_some());

@@ -149,6 +149,15 @@ fn schedule_placed(
     get(conn, &id, now)
 }
 
+/// Takes the calendar's lock: from here to the commit nobody else's visit is made or changed. Whoever also locks visits
+/// does that first.
+///
+/// # Errors
+/// When the database fails.
+pub fn lock_calendar(conn: &mut Conn) -> Result<()> {
+    store::next_change(conn).map(drop)
+}
+
 /// Announces, reassigns, moves or cancels a visit. `if_version` refuses when somebody else changed
 /// it since.
 ///

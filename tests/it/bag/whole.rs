@@ -1,11 +1,15 @@
 //! What a bag holds, and that it comes out the same.
 
+use ed25519_dalek::SigningKey;
 use endcheck::ExitStatus;
+use endcheck_protocol::envelope::{RECORD_TYPE, sign};
+use endcheck_protocol::record::Act;
 use serde_json::{Value, json};
 
 use super::{Case, unpack};
-use crate::office::text;
-use crate::tablet::files_below;
+use crate::hand::{HandDevice, answers, task};
+use crate::office::{Office, text};
+use crate::tablet::{Tablet, files_below};
 
 #[test]
 fn a_bag_holds_the_case_and_everything_in_it_verifies() {
@@ -69,7 +73,10 @@ fn the_same_state_gives_the_same_bytes_and_later_acts_do_not_change_it() {
     let visit = &case.visit;
     let newest = case.office.dossier(visit)["determinations"].as_array().unwrap().last().unwrap().clone();
     let again = json!({ "outcome": "unverified", "reason": "Once more.", "replaces": newest["id"] });
-    let _made = case.office.determine(visit, &again).expect(201);
+    let made = text(&case.office.determine(visit, &again).expect_json(201), "/id");
+    // Approved, so that another one counts now than did then.
+    let approval = format!("/api/v1/determinations/{made}/approve");
+    let _approved = case.office.as_person(&case.office.omar).post(&approval, &json!({})).expect(200);
     case.office.tick();
     let same = case.exported(&format!("&as_of={size}"));
     assert_eq!(same.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
@@ -85,6 +92,38 @@ fn the_same_state_gives_the_same_bytes_and_later_acts_do_not_change_it() {
         .investigator()
         .get(&format!("/api/v1/visits/{visit}/bundle?why="))
         .expect_problem(422, "invalid-fields");
+}
+
+#[test]
+fn what_the_device_did_not_sign_spoils_no_bag() {
+    let office = Office::with_programme();
+    let tablet = Tablet::enrolled(&office, &office.iris);
+    let visit = office.schedule(super::SHIPMENT, Some(&office.iris));
+    let mut device = HandDevice::enrolled(&office, &office.iris);
+    device.pull();
+    let honest = device.note(&visit, "first");
+    let forged = |device: &HandDevice, words: &str| {
+        let record = device.record(task(&visit), Act::Note { text: words.to_owned() });
+        sign(RECORD_TYPE, &record, &SigningKey::from_bytes(&[7; 32])).unwrap()
+    };
+    // Ahead of the record whose number it takes, and behind it.
+    let ahead = forged(&device, "by anybody, ahead");
+    let next = device.note(&visit, "second");
+    let outcomes = answers(&device.send(&[&honest, &ahead, &next, &forged(&device, "by anybody, behind")]));
+    let outcomes: Vec<String> = outcomes.iter().map(|answer| text(answer, "/outcome")).collect();
+    assert_eq!(outcomes, ["accepted", "quarantined", "accepted", "quarantined"]);
+    office.tick();
+    assert!(!office.signals(&visit).iter().any(|signal| signal.starts_with("chain-")));
+    assert_eq!(office.dossier(&visit)["quarantined"].as_array().unwrap().len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    let bag = unpack(&super::export(&office, &visit, "").body, &folder.path().join("bag"));
+    assert_eq!(files_below(&bag.join("data/records")).len(), 2);
+    let policy = folder.path().join("policy");
+    std::fs::write(&policy, office.server.get("/log/policy").expect(200).text()).unwrap();
+    let said = tablet.run(&["verify", &bag.display().to_string(), "--policy", &policy.display().to_string()]);
+    // Nobody closed the visit; nothing else is wrong with the bag.
+    assert_eq!(said.status, ExitStatus::VERIFY_NOT_CHECKED, "{}", said.output);
+    assert!(!said.output.contains("FAILED"), "{}", said.output);
 }
 
 #[test]
@@ -140,6 +179,7 @@ fn what_is_done_with_the_evidence_stands_in_the_ledger() {
 #[test]
 fn a_redaction_stands_beside_its_original_or_in_its_place_and_names_it() {
     let case = Case::new();
+    let size = case.exported("").header("endcheck-log-size").to_owned();
     let dossier = case.office.dossier(&case.visit);
     let files = dossier["files"].as_array().unwrap();
     let photo = files.iter().find(|file| file["name"] == "03-mast-outside-fence.jpg").unwrap();
@@ -171,6 +211,19 @@ fn a_redaction_stands_beside_its_original_or_in_its_place_and_names_it() {
     );
     std::fs::write(&derived[0], b"another").unwrap();
     assert_eq!(case.verify(&instead).status, ExitStatus::Refused);
+
+    // A state from before the redaction gives the face away no more than the present one.
+    let before = unpack(
+        &case.exported(&format!("&redacted=true&as_of={size}")).body,
+        &case.folder.path().join("before"),
+    );
+    assert_eq!(files_below(&before.join("data/original")).len(), 1);
+    let complaints = case.complaints(&before);
+    assert!(!complaints.is_empty());
+    assert!(
+        complaints.iter().all(|one| one.contains("of the same bytes in another visit or later")),
+        "{complaints:?}"
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use endcheck_protocol::checklist::{Checklist, ItemStatus, Obstacle, State, Status, evaluate, serials_match};
+use endcheck_protocol::checklist::{
+    Checklist, ItemStatus, Obstacle, State, Status, VisitOutcome, evaluate, serials_match,
+};
 use endcheck_protocol::digest::Sha256;
 use endcheck_protocol::dossier::{gather, replaced};
 use endcheck_protocol::ids::{DeviceId, ItemId, VisitId};
@@ -48,6 +50,9 @@ pub struct Dossier {
     #[schema(value_type = Vec<Object>)]
     pub denials: Vec<Denial>,
     pub notes: Vec<String>,
+    /// What the newest close of the visit says; absent where nothing closed it.
+    #[schema(value_type = Option<String>)]
+    pub closed_as: Option<VisitOutcome>,
     /// Records that their own device corrected, with what they said.
     pub corrected: Vec<CorrectedView>,
     /// What stands against a favourable determination, one sentence each.
@@ -205,8 +210,7 @@ pub fn dossier_until(conn: &mut Conn, id: &VisitId, log_size: u64, now: Timestam
     let mut records = evidence::records_of(conn, id)?;
     records.retain(|stored| stored.log_index < end);
     let files = evidence::files_until(conn, id, end)?;
-    let mut determinations = store::determinations(conn, id)?;
-    determinations.retain(|one| one.log_index < end);
+    let determinations = store::determinations(conn, id, end)?;
     let obstacles = obstacles_of(checklist.as_ref(), &records, &files)
         .into_iter()
         .map(|obstacle| obstacle.sentence)
@@ -231,6 +235,9 @@ pub fn dossier_until(conn: &mut Conn, id: &VisitId, log_size: u64, now: Timestam
             .iter()
             .filter_map(|(_, r)| if let Act::Note { text } = &r.act { Some(text.clone()) } else { None })
             .collect(),
+        closed_as: kept.iter().rev().find_map(|(_, r)| {
+            if let Act::VisitClose { outcome, .. } = &r.act { Some(*outcome) } else { None }
+        }),
         corrected: corrected(&sources, &shipment),
         obstacles,
         findings: evidence::findings_of(conn, id)?,
