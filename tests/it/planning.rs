@@ -267,8 +267,19 @@ fn a_time_that_is_taken_or_over_meanwhile_keeps_the_plan_away() {
     let visit = manager.post("/api/v1/visits", &visit).expect_json(201);
     let told = refused(&accept(&manager, &found), 412, "plan-stale");
     assert!(text(&told, "/detail").contains("SH-2026-0101"), "{told:#}");
-    let path = format!("/api/v1/visits/{}/cancel", text(&visit, "/id"));
-    assert_eq!(manager.post(&path, &json!({ "reason": "By mistake." })).status, 200);
+    let cancel = |visit: &Value| {
+        let path = format!("/api/v1/visits/{}/cancel", text(visit, "/id"));
+        assert_eq!(manager.post(&path, &json!({ "reason": "By mistake." })).status, 200);
+    };
+    cancel(&visit);
+    // At another hour of that day nobody knows whether both can be reached.
+    let day = &at("/starts_at")[..10];
+    let visit = json!({ "check": office.check("SH-2026-0127"), "inspector": office.iris.id,
+        "window_start": format!("{day}T18:40"), "window_end": format!("{day}T19:40") });
+    let visit = manager.post("/api/v1/visits", &visit).expect_json(201);
+    let told = refused(&accept(&manager, &found), 412, "plan-stale");
+    assert!(text(&told, "/detail").contains("SH-2026-0101"), "{told:#}");
+    cancel(&visit);
     office.server.clock().advance(TimeDelta::days(6));
     accept(&office.manager(), &found).expect_problem(412, "plan-stale");
 }

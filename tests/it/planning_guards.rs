@@ -77,6 +77,49 @@ fn what_is_locked_stays_on_the_calendar_though_nobody_can_make_it() {
 }
 
 #[test]
+fn whoever_keeps_a_locked_visit_against_the_rules_is_sent_nowhere_else() {
+    let office = office(&format!("{HEAD}{}", inspector("iris", "DE", "")));
+    let manager = office.manager();
+    let that_day = day(&office, 2);
+    // The site closes at six.
+    let (from, to) = (format!("{that_day}T17:30"), format!("{that_day}T18:30"));
+    let visit = schedule(&office, "SH-2026-0101", &office.iris.id, &from, &to);
+    checks(&office, &["SH-2026-0102"]);
+    let before = visits(&manager);
+    let mut asked = request(&office);
+    asked["first_day"] = json!(that_day);
+    asked["days"] = json!(1);
+    asked["locked"] = json!([visit]);
+    let found = plan(&manager, &asked);
+    assert!(stops(&found).is_empty(), "{:#}", found["review"]);
+    assert!(text(&found, "/review/moves/0/why").contains("It is locked and stays"), "{:#}", found["review"]);
+    assert_eq!(accept(&manager, &found).status, 200);
+    assert_eq!(visits(&manager), before);
+}
+
+#[test]
+fn a_plan_that_waited_too_long_for_its_host_or_past_a_newer_roster_is_not_accepted() {
+    let head = HEAD.replace("duration_min = 60", "duration_min = 60\nnotice_days = 2");
+    let roster = format!("{head}{}", inspector("iris", "DE", ""));
+    let office = office(&roster);
+    checks(&office, &["SH-2026-0101"]);
+    let found = plan(&office.manager(), &request(&office));
+    let starts_at = text(&found, "/review/days/0/stops/0/starts_at");
+    let starts_at: endcheck_protocol::time::Timestamp = starts_at.parse().unwrap();
+    // 23 hours before, of the two days a host must have.
+    let clock = office.server.clock();
+    clock.advance(starts_at.since(clock.now()) - TimeDelta::hours(23));
+    let told = refused(&accept(&office.manager(), &found), 412, "plan-stale");
+    assert!(text(&told, "/detail").contains("SH-2026-0101"), "{told:#}");
+
+    let found = plan(&office.manager(), &request(&office));
+    assert_eq!(load(&office, &roster.replace("Two posts", "Newer")).status, 201);
+    let told = refused(&accept(&office.manager(), &found), 412, "plan-stale");
+    assert!(text(&told, "/detail").contains("the roster"), "{told:#}");
+    assert!(visits(&office.manager()).is_empty());
+}
+
+#[test]
 fn a_visit_that_has_begun_is_left_as_it_is() {
     let office = office(&format!("{HEAD}{}", inspector("iris", "DE", "")));
     let visit = office.schedule("SH-2026-0101", Some(&office.iris));
