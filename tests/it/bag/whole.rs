@@ -67,16 +67,21 @@ fn a_bag_holds_the_case_and_everything_in_it_verifies() {
 #[test]
 fn the_same_state_gives_the_same_bytes_and_later_acts_do_not_change_it() {
     let case = Case::new();
+    let visit = &case.visit;
+    let otherwise = |reason: &str| {
+        let all = case.office.dossier(visit)["determinations"].as_array().unwrap().clone();
+        let again =
+            json!({ "outcome": "unverified", "reason": reason, "replaces": all.last().unwrap()["id"] });
+        text(&case.office.determine(visit, &again).expect_json(201), "/id")
+    };
+    let waiting = otherwise("Once more.");
     let first = case.exported("");
     let size = first.header("endcheck-log-size").to_owned();
     case.office.server.clock().advance(chrono::TimeDelta::days(3));
-    let visit = &case.visit;
-    let newest = case.office.dossier(visit)["determinations"].as_array().unwrap().last().unwrap().clone();
-    let again = json!({ "outcome": "unverified", "reason": "Once more.", "replaces": newest["id"] });
-    let made = text(&case.office.determine(visit, &again).expect_json(201), "/id");
-    // Approved, so that another one counts now than did then.
-    let approval = format!("/api/v1/determinations/{made}/approve");
+    // Now another one counts than did then.
+    let approval = format!("/api/v1/determinations/{waiting}/approve");
     let _approved = case.office.as_person(&case.office.omar).post(&approval, &json!({})).expect(200);
+    let _later = otherwise("And again.");
     case.office.tick();
     let same = case.exported(&format!("&as_of={size}"));
     assert_eq!(same.header("endcheck-bag-sha256"), first.header("endcheck-bag-sha256"));
