@@ -283,6 +283,13 @@ fn a_check_that_was_dropped_is_not_visited_and_departures_look_before_they_add()
         dropped.body,
         "a retry is answered as the first time"
     );
+    let metrics = office.manager().get("/api/v1/programme/metrics").expect_json(200);
+    let departures =
+        metrics["metrics"].as_array().unwrap().iter().find(|one| one["id"] == "departures-from-draws");
+    assert_eq!(
+        departures.unwrap()["figures"]["rows"],
+        json!([{ "group": "added", "count": 0 }, { "group": "dropped", "count": 1 }])
+    );
     let day = office.server.clock().now().day();
     let visit = json!({ "check": first["id"], "inspector": null,
         "window_start": format!("{day}T00:00"), "window_end": format!("{}T23:59", day.succ_opt().unwrap()) });

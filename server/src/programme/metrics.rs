@@ -297,6 +297,26 @@ pub fn denials_by_actor(visits: &[ClosedVisit]) -> Metric {
     }
 }
 
+/// How often somebody departed from what a draw chose.
+#[must_use]
+pub fn departures(acts: &[String], chosen: i64) -> Metric {
+    let rows = [("added", "add"), ("dropped", "drop")].map(|(group, act)| {
+        let of_this: Vec<&String> = acts.iter().filter(|one| *one == act).collect();
+        Count { group: group.to_owned(), count: count(&of_this) }
+    });
+    Metric {
+        id: "departures-from-draws",
+        title: "Departures from draws",
+        definition: "Shipments that somebody added to a draw or dropped from it in the period, each with a reason in \
+                     the log.",
+        formula: "number of departures noted in the period, by what was done",
+        version: 1,
+        n: count(acts),
+        figures: Figures::Counts { rows: rows.to_vec() },
+        caveats: vec![format!("The draws of the period chose {chosen} shipments.")],
+    }
+}
+
 /// The share of visits that were handed in complete at once.
 #[must_use]
 pub fn complete_at_first(visits: &[ClosedVisit]) -> Metric {

@@ -79,6 +79,7 @@ pub fn metrics(conn: &mut Conn, period: &Period, now: Timestamp) -> Result<Metri
     let closed = store::closed_visits(conn, begins, ends)?;
     let determined = store::determined(conn, begins, ends)?;
     let undetermined = store::undetermined(conn, begins, ends)?;
+    let (departures, chosen) = store::departures(conn, begins, ends)?;
     let overdue = serials::overdue(conn, now)?;
     Ok(Metrics {
         from: from.to_string(),
@@ -91,6 +92,7 @@ pub fn metrics(conn: &mut Conn, period: &Period, now: Timestamp) -> Result<Metri
             metrics::favourable_by_method(&determined),
             metrics::denials_by_actor(&closed),
             metrics::hit_rate(&determined, undetermined),
+            metrics::departures(&departures, chosen),
             ageing_by_tier(&overdue),
             ageing_by_host(&overdue),
         ],

@@ -15,8 +15,8 @@ use endcheck_protocol::visit::VisitState;
 
 use super::metrics::{ClosedVisit, Determined, DrawnCheck, DueCheck, Undetermined};
 use crate::db::schema::{
-    assessments, checks, determination_approvals, determinations, records, selection_overrides, visit_events,
-    visits,
+    assessments, checks, determination_approvals, determinations, records, selection_draws,
+    selection_overrides, visit_events, visits,
 };
 use crate::db::{CHUNK, Conn};
 use crate::error::{Error, Result};
@@ -263,6 +263,20 @@ pub(super) fn undetermined(conn: &mut Conn, from: Timestamp, until: Timestamp) -
         }
     }
     Ok(found)
+}
+
+/// What departures from draws of `from..until` did, and how many shipments the draws of that time chose.
+pub(super) fn departures(conn: &mut Conn, from: Timestamp, until: Timestamp) -> Result<(Vec<String>, i64)> {
+    let acts = selection_overrides::table
+        .filter(selection_overrides::noted_at.ge(from).and(selection_overrides::noted_at.lt(until)))
+        .order(selection_overrides::id)
+        .select(selection_overrides::act)
+        .load(conn)?;
+    let chosen: Vec<i64> = selection_draws::table
+        .filter(selection_draws::drawn_at.ge(from).and(selection_draws::drawn_at.lt(until)))
+        .select(selection_draws::chosen)
+        .load(conn)?;
+    Ok((acts, chosen.iter().sum()))
 }
 
 /// A word of a closed list, as it is written.

@@ -36,6 +36,12 @@ pub struct Assessment {
 
 pub const SCHEMA: &str = "endcheck/assessment/1";
 
+/// Whether two documents say the same of possibly different days. The day is their first field.
+pub(super) fn says_the_same(one: &str, other: &str) -> bool {
+    let but_for_the_day = |document: &'_ str| document.split_once(',').map(|(_, rest)| rest.to_owned());
+    but_for_the_day(one) == but_for_the_day(other)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capped {

@@ -137,21 +137,46 @@ pub fn context<'v>(environment: &std::sync::Arc<cel::Env>, facts: &'v Facts) -> 
 /// Keeps what is nested too deeply away from the parser, which answers it by recursion.
 fn check_nesting(source: &str) -> Result<(), Fault> {
     let mut depth = 0_usize;
-    for (line, text) in source.lines().enumerate() {
-        for character in text.chars() {
-            match character {
-                '(' | '[' | '{' => depth += 1,
-                ')' | ']' | '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth > MAX_DEPTH as usize {
-                let message =
-                    format!("it is nested deeper than {MAX_DEPTH} levels: make several rules of it");
-                return Err(Fault { line: line + 1, message });
-            }
+    for (line, character) in outside_text(source)? {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH as usize {
+            let message = format!("it is nested deeper than {MAX_DEPTH} levels: make several rules of it");
+            return Err(Fault { line, message });
         }
     }
     Ok(())
+}
+
+/// The characters of a condition that stand in no quoted text, each with its line. Text that is quoted in another way
+/// than with one quote and backslashes is refused, since where it ends would have to be guessed.
+fn outside_text(source: &str) -> Result<Vec<(usize, char)>, Fault> {
+    let mut outside = Vec::new();
+    for (line, text) in (1..).zip(source.lines()) {
+        let (mut before, mut quote) = (' ', None);
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            match quote {
+                Some(_) if character == '\\' => drop(characters.next()),
+                Some(open) if character == open => quote = None,
+                Some(_) => {}
+                None if character == '\'' || character == '"' => {
+                    let thrice = characters.clone().take(2).eq([character, character]);
+                    if before.is_alphanumeric() || thrice {
+                        let message = "write text between single quotes, without a letter before them: '…'";
+                        return Err(Fault { line, message: message.to_owned() });
+                    }
+                    quote = Some(character);
+                }
+                None => outside.push((line, character)),
+            }
+            before = character;
+        }
+    }
+    Ok(outside)
 }
 
 struct Check<'a> {
@@ -496,6 +521,13 @@ mod tests {
         let list: Vec<String> = (0..200).map(|_| "''".to_owned()).collect();
         let many = format!("destination_groups.all(g, g in [{}])", list.join(","));
         assert!(Condition::read(&many).unwrap_err().message.contains("steps"));
+        // Brackets in a text close nothing.
+        let hidden = format!("{} item_tier == 1", "('))))' == '' || (".repeat(50));
+        assert!(Condition::read(&hidden).unwrap_err().message.contains("nested deeper"));
+        for raw in ["hs6 == r'\\'", "hs6 == \"\"\"a\"\"\""] {
+            assert!(Condition::read(raw).unwrap_err().message.contains("single quotes"), "{raw}");
+        }
+        assert!(Condition::read(r"hs6 == 'it\'s (('").is_ok());
         let unclosed = "[".repeat(900);
         assert!(Condition::read(&unclosed).unwrap_err().message.contains("nested deeper"));
     }

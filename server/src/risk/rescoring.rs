@@ -190,8 +190,10 @@ fn keep(conn: &mut Conn, from: &Rescoring, step: Step, now: Timestamp) -> Result
     let done = i64::try_from(step.rows.len() + step.failures.len()).unwrap_or(i64::MAX);
     let finished_at = (done < STEP).then_some(now);
     let after = step.last.map_or_else(|| from.after_shipment.clone(), |last| last.to_string());
-    // First of all, so that two servers that made the same step wait for each other here.
-    if store::advance_rescoring(conn, from, &after, done, finished_at)? {
+    // First of all, so that two servers that made the same step wait for each other here, and a new walk for this step.
+    let moved = store::advance_rescoring(conn, from, &after, done, finished_at)?;
+    // What an overtaken walk read may be older than what the newest one wrote.
+    if moved && store::newest_rescoring(conn)?.is_some_and(|newest| newest.id == from.id) {
         let fresh = store::keep_assessments(conn, step.rows)?;
         store::count_changed(conn, &from.id, i64::try_from(fresh).unwrap_or(i64::MAX))?;
         store::keep_failures(conn, &from.id, &step.failures)?;

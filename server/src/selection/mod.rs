@@ -501,8 +501,14 @@ fn opening(
 
 /// What counted most, in the sentences that may leave headquarters.
 fn told_reasons(reasons: Vec<risk::Reason>) -> String {
-    let held = reasons.iter().any(|reason| !reason.shown);
-    let shown = reasons.into_iter().filter(|reason| reason.shown).take(3).map(|reason| reason.sentence);
+    let counted: Vec<risk::Reason> = reasons.into_iter().filter(|reason| reason.points > 0).collect();
+    let held = counted.iter().any(|reason| !reason.shown);
+    // A rule counts for what is not known, too; then its sentence says more than anybody knows.
+    let said = |reason: risk::Reason| match reason.missing.as_slice() {
+        [] => reason.sentence,
+        missing => format!("Not known, which counts: {}.", missing.join(", ")),
+    };
+    let shown = counted.into_iter().filter(|reason| reason.shown).take(3).map(said);
     let mut told: Vec<String> = shown.collect();
     match (told.is_empty(), held) {
         (true, true) => told.push("The reasons are held at headquarters.".to_owned()),
@@ -565,6 +571,14 @@ mod tests {
             (vec![], "Nothing in particular counted."),
             (vec![held()], "The reasons are held at headquarters."),
             (vec![reason("Tier 1.", true)], "Tier 1."),
+            (
+                vec![risk::Reason { missing: vec!["hs_tier".to_owned()], ..reason("Tier 1.", true) }],
+                "Not known, which counts: hs_tier.",
+            ),
+            (
+                vec![risk::Reason { points: -5, ..reason("A known user.", true) }],
+                "Nothing in particular counted.",
+            ),
             (vec![held(), reason("Tier 1.", true)], "Tier 1. Further reasons are held at headquarters."),
             (
                 ["A.", "B.", "C.", "D."].map(|one| reason(one, true)).into_iter().chain([held()]).collect(),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::risk::assess::Assessor;
-use crate::risk::facts::Facts;
+use crate::risk::facts::{FactValue, Facts};
 
 pub(crate) const SHORT: &str = r#"
 id = "short"
@@ -37,6 +37,18 @@ reason = "Tier {item_tier}."
 
 fn faults(document: &str) -> Vec<String> {
     Policy::read(document.as_bytes()).expect_err(document).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_default_policy_counts_hong_kong_as_china_and_macau_as_under_embargo() {
+    let policy = Policy::read(crate::risk::DEFAULT_POLICY).unwrap();
+    assert!(policy.groups_of("CN").contains(&"D:5".to_owned()));
+    assert_eq!(policy.groups_of("HK"), policy.groups_of("CN"));
+    let mut facts = Facts::default();
+    facts.set("destination", FactValue::Text("MO".to_owned())).unwrap();
+    facts.set("destination_groups", FactValue::Words(policy.groups_of("MO").to_vec())).unwrap();
+    let assessment = Assessor::new(&policy).assess("S", &facts, "2026-11-24".parse().unwrap()).unwrap();
+    assert!(assessment.rules.iter().any(|rule| rule.id == "place-embargo" && rule.missing.is_empty()));
 }
 
 #[test]
